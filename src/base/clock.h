@@ -1,5 +1,5 @@
-/* base/clock.h: two clocks.  The monotonic one measures, the wall clock is only written down and compared with what
- * an operator wrote.
+/* base/clock.h: two clocks.  The monotonic one measures, the wall clock is only written down and compared
+ * with what an operator wrote.
  *
  * Thread rule: pure functions.
  */

@@ -1,8 +1,8 @@
 /* base/crash-point.h: named places at which a test may kill the program, as kill -9 or a power cut would.
  *
  * Every step after which a crash leaves another state behind has a name in the table of crash-point.c.  With
- * VMFERRY_CRASH_AT=name or =name:N in the environment, the N-th arrival at that name (the first by default) is the end: SIGKILL, no
- * handler, no flush.  Without the variable a crash point costs one comparison.
+ * VMFERRY_CRASH_AT=name or =name:N in the environment, the N-th arrival at that name (the first by default)
+ * is the end: SIGKILL, no handler, no flush.  Without the variable a crash point costs one comparison.
  *
  * Thread rule: any thread.
  */

@@ -1,13 +1,14 @@
 /* base/error.h: the error contract of the whole program.
  *
- * Every function that can fail takes `GError **error` last, never NULL, and returns FALSE, NULL or a negative number
- * after having set it.  On success it leaves *error alone; on failure it leaves its `ret_` outputs alone.
+ * Every function that can fail takes `GError **error` last, never NULL, and returns FALSE, NULL or a negative
+ * number after having set it.  On success it leaves *error alone; on failure it leaves its `ret_` outputs
+ * alone.
  *
- * The domain is VF_ERROR and the code is a *class*: it says what the caller may do about it (try again, ask the
- * operator, give up), never what went wrong in detail.  The message says that: it names the object, why, and what to
- * do next ("datastore [ds1] is full: 12.0 GiB needed, 3.1 GiB free; free space or choose another target directory").
- * Context is added on the way up with g_prefix_error().  An error is reported once, where it is handled: a function
- * that returns an error does not log it.
+ * The domain is VF_ERROR and the code is a *class*: it says what the caller may do about it (try again, ask
+ * the operator, give up), never what went wrong in detail.  The message says that: it names the object, why,
+ * and what to do next ("datastore [ds1] is full: 12.0 GiB needed, 3.1 GiB free; free space or choose another
+ * target directory"). Context is added on the way up with g_prefix_error().  An error is reported once, where
+ * it is handled: a function that returns an error does not log it.
  *
  * Thread rule: a GError belongs to one thread at a time; everything here may be called from any thread.
  */
@@ -51,4 +52,5 @@ gboolean vf_error_is(const GError *error, VfErrorClass class);
 gboolean vf_fail(GError **error, VfErrorClass class, const char *format, ...) G_GNUC_PRINTF(3, 4);
 
 /* The same, with ": strerror(errnum)" at the end.  ENOSPC and EDQUOT also get what to do about them. */
-gboolean vf_fail_errno(GError **error, VfErrorClass class, int errnum, const char *format, ...) G_GNUC_PRINTF(4, 5);
+gboolean vf_fail_errno(GError **error, VfErrorClass class, int errnum, const char *format, ...)
+    G_GNUC_PRINTF(4, 5);

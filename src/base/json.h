@@ -1,4 +1,5 @@
-/* base/json.h: the one place that includes jansson; its API is used as it is, with these cleanups and shortcuts.
+/* base/json.h: the one place that includes jansson; its API is used as it is, with these cleanups and
+ * shortcuts.
  *
  * Thread rule: a json_t belongs to one thread.
  */
@@ -10,8 +11,8 @@
 typedef json_t Json;
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Json, json_decref)
 
-/* Parses foreign text: at most `max` bytes, duplicate keys refused.  `name` is what errors call it.  VF_ERROR_INVALID
- * with line and column. */
+/* Parses foreign text: at most `max` bytes, duplicate keys refused.  `name` is what errors call it.
+ * VF_ERROR_INVALID with line and column. */
 Json *json_parse(const char *text, gsize length, gsize max, const char *name, GError **error);
 
 /* One line, keys in order of insertion, no trailing newline. */

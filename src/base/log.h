@@ -12,14 +12,16 @@
 
 typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERROR, LOG_QUIET } LogLevel;
 
-/* Lines below `level` are dropped.  The default is LOG_INFO; VMFERRY_LOG=debug|info|warning|error|quiet overrides it. */
+/* Lines below `level` are dropped.  The default is LOG_INFO; VMFERRY_LOG=debug|info|warning|error|quiet
+ * overrides it. */
 void log_set_level(LogLevel level);
 gboolean log_enabled(LogLevel level);
 
 /* Appends every line that passes the level to `path` as well (created 0600). */
 gboolean log_to_file(const char *path, GError **error);
 
-/* Where lines go instead of standard error, so that a live display can redraw around them.  NULL restores. */
+/* Where lines go instead of standard error, so that a live display can redraw around them.  `line` has no
+ * newline.  The sink must not log.  NULL restores. */
 typedef void (*LogSink)(LogLevel level, const char *line, gpointer data);
 void log_set_sink(LogSink sink, gpointer data);
 

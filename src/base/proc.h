@@ -1,9 +1,12 @@
 /* base/proc.h: child processes.  Nothing goes through a shell: children get argv, and they are reaped.
  *
  * A child starts with no descriptor of ours above 2, default signal handling, in a process group of its own,
- * and dies with us (PR_SET_PDEATHSIG).  Secrets go to it by standard input or an inherited descriptor, never by argv.
+ * and dies with us (PR_SET_PDEATHSIG).  Secrets go to it by standard input or an inherited descriptor, never
+ * by argv.
  *
- * Thread rule: a Proc belongs to one thread; proc_run() may be called from any.
+ * Thread rule: a Proc belongs to one thread; proc_run() may be called from any.  Linux delivers the
+ * parent-death signal when the *thread* that started the child ends, so proc_spawn() belongs on a thread that
+ * outlives the child.
  */
 #pragma once
 
@@ -16,13 +19,13 @@ typedef struct {
     const char *directory;          /* NULL: ours */
     const void *input;              /* given on standard input; NULL: /dev/null */
     gsize input_length;
-    gsize max_output;   /* of each stream; what exceeds it is read and dropped.  0: 1 MiB */
-    guint timeout_ms;   /* 0: none.  On expiry the group is killed and VF_ERROR_TRANSIENT returned */
+    gsize max_output;     /* of each stream; what exceeds it is read and dropped.  0: 1 MiB */
+    guint timeout_ms;     /* 0: none.  On expiry the group is killed and VF_ERROR_TRANSIENT returned */
     const Cancel *cancel; /* may be NULL */
 } ProcOptions;
 
-/* Runs argv (found in PATH) to its end.  Exit 0 is success; anything else VF_ERROR_INTERNAL with the program's name,
- * its status and the tail of its standard error.  A missing program is VF_ERROR_UNSUPPORTED.
+/* Runs argv (found in PATH) to its end.  Exit 0 is success; anything else VF_ERROR_INTERNAL with the
+ * program's name, its status and the tail of its standard error.  A missing program is VF_ERROR_UNSUPPORTED.
  * `options`, `ret_output` and `ret_errors` may be NULL; the texts are NUL-terminated. */
 gboolean proc_run(const char *const *argv, const ProcOptions *options, char **ret_output, char **ret_errors,
                   GError **error);
@@ -30,8 +33,8 @@ gboolean proc_run(const char *const *argv, const ProcOptions *options, char **re
 /* A child that goes on running beside us. */
 typedef struct Proc Proc;
 
-/* `fds`, when not NULL, ends with -1: those descriptors are inherited under the same numbers.  Standard output and
- * error go to `log_path` (appended) or, when it is NULL, to ours. */
+/* `fds`, when not NULL, ends with -1: those descriptors are inherited under the same numbers.  Standard
+ * output and error go to `log_path` (appended) or, when it is NULL, to ours. */
 Proc *proc_spawn(const char *const *argv, const ProcOptions *options, const int *fds, const char *log_path,
                  GError **error);
 GPid proc_pid(const Proc *proc);

@@ -14,7 +14,8 @@ Secret *secret_ref(Secret *secret);
 void secret_unref(Secret *secret); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Secret, secret_unref)
 
-/* The text, valid while the reference is held.  Call it at the last moment and do not copy what it returns. */
+/* The text, valid while the reference is held.  Call it at the last moment and do not copy what it returns.
+ */
 const char *secret_reveal(const Secret *secret);
 
 /* Overwrites memory in a way that the compiler may not drop. */

@@ -13,10 +13,11 @@
 
 #define SECTOR_SIZE 512u
 
-/* "10G", "1.5T", "64K", "4096", "10GiB", "10GB": the units are powers of 1024, as in qemu-img.  Bytes. */
+/* "10G", "1.5T", "64K", "4096", "10GiB", "10GB": the units are powers of 1024, as in qemu-img.  Bytes,
+ * rounded down. */
 gboolean size_parse(const char *text, guint64 *ret_bytes, GError **error);
 
-/* "1.2 GiB", three significant digits. */
+/* "1.20 GiB", "12.0 GiB", "120 GiB", "512 B". */
 char *size_format(guint64 bytes);
 
 /* "312 MiB/s". */
@@ -25,7 +26,7 @@ char *size_format_rate(double bytes_per_second);
 /* "30s", "5m", "2h", "1d", "1h30m", "90" (seconds).  Seconds. */
 gboolean duration_parse(const char *text, guint64 *ret_seconds, GError **error);
 
-/* "1h 02m", "3m 05s", "12.3 s", "45 ms". */
+/* "1h 02m", "3m 05s", "12.3 s", "45 ms", "1d 02h". */
 char *duration_format(double seconds);
 
 /* TRUE and the sum or product, or FALSE when it does not fit in 64 bits. */

@@ -1,8 +1,8 @@
 /* base/xml.h: the one place that includes libxml2.  A reader over a parsed tree and a writer, both small.
  *
- * Foreign XML is parsed without network, without DTD and without entity expansion; what is larger than its limit or
- * nests deeper than 256 is refused.  Namespace prefixes are dropped from names and from xsi:type values: vSphere
- * servers disagree about them.
+ * Foreign XML is parsed without network, without DTD and without entity expansion; what is larger than its
+ * limit or nests deeper than 256 is refused.  Namespace prefixes are dropped from names and from xsi:type
+ * values: vSphere servers disagree about them.
  *
  * Thread rule: a document and its nodes belong to one thread.
  */
@@ -10,7 +10,8 @@
 
 #include <glib.h>
 
-/* --- reading ------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ------------------------------------------------------------------------------------------------- */
 
 typedef struct XmlDocument XmlDocument; /* owns every node */
 typedef struct _xmlNode XmlNode;        /* an element; borrowed from its document */
@@ -28,7 +29,8 @@ gboolean xml_is(const XmlNode *node, const char *name);
 XmlNode *xml_child(const XmlNode *node, const char *name);
 XmlNode *xml_next(const XmlNode *node, const char *name);
 
-/* Text content of the element, "" when empty; NULL for a NULL node.  Borrowed: lives as long as the document. */
+/* Text content of the element, "" when empty; NULL for a NULL node.  Borrowed: lives as long as the document.
+ */
 const char *xml_text(XmlNode *node);
 /* Text of the first child `name`, or NULL when there is none. */
 const char *xml_child_text(XmlNode *node, const char *name);
@@ -38,11 +40,13 @@ const char *xml_attribute(XmlNode *node, const char *name);
 const char *xml_xsi_type(XmlNode *node);
 guint xml_line(const XmlNode *node);
 
-/* --- writing -------------------------------------------------------------------------------------------------- */
+/* --- writing
+ * -------------------------------------------------------------------------------------------------- */
 
 typedef struct XmlWriter XmlWriter;
 
-/* `indent`: 0 for one line, otherwise spaces per level.  An XML declaration is written first when `declaration`. */
+/* `indent`: 0 for one line, otherwise spaces per level.  An XML declaration is written first when
+ * `declaration`. */
 XmlWriter *xml_writer_new(guint indent, gboolean declaration);
 void xml_writer_free(XmlWriter *writer); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(XmlWriter, xml_writer_free)
