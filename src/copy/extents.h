@@ -1,8 +1,9 @@
 /* copy/extents.h: a set of byte ranges: sorted, disjoint, never touching.
  *
  * Kept as one sorted array; building in order is O(1) amortised per range, queries are binary searches, and the
- * algebra is one merge pass.  A set holds at most EXTENTS_MAX ranges; adding beyond that joins the two ranges with the
- * smallest gap, never loses one: a superset is always safe to copy.
+ * algebra is one merge pass.  A set holds at most EXTENTS_MAX ranges; what would exceed that joins ranges with the
+ * smallest gaps, never loses one: a superset is always safe to copy.  It is never safe to call done, so whoever keeps
+ * a set of what is finished stops adding when it is full.
  *
  * Thread rule: a set belongs to one thread, or is guarded by its owner.
  */
