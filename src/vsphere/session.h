@@ -8,7 +8,7 @@
  * FileNotFound -> not-found; TaskInProgress, InvalidState, InvalidPowerState, FileLocked, DuplicateName -> conflict;
  * NotSupported, RestrictedVersion, MethodDisabled, an unknown method -> unsupported; InvalidArgument, InvalidProperty,
  * InvalidRequest -> invalid; HostNotConnected, RequestCanceled, NotAuthenticated again after the relogin -> transient; the rest -> internal.
- * The fault's own type name is in the message in parentheses and from vsphere_fault(), for callers who must know.
+ * The fault's own type name ends the message, "(fault TaskInProgress)", and comes from vsphere_fault(), for callers who must know.
  *
  * Thread rule: belongs to one thread, but for vsphere_relogin() and vsphere_http(), which the copy's threads use.
  */
@@ -25,7 +25,7 @@ typedef struct {
     const char *user;
     Secret *password;
     TlsTrust trust;
-    const Cancel *cancel; /* may be NULL */
+    const Cancel *cancel; /* may be NULL; outlives the session */
 } VsphereOptions;
 
 Vsphere *vsphere_open(const VsphereOptions *options, GError **error);
@@ -47,5 +47,7 @@ gboolean vsphere_relogin(Vsphere *vsphere, GError **error);
 /* The HTTP client that carries the session's cookie: for /folder. */
 HttpClient *vsphere_http(Vsphere *vsphere);
 
-/* The type name of the fault in an error that came from here ("TaskInProgress"), or NULL.  Borrowed from `error`. */
+/* The type name of the fault in an error that came from here ("TaskInProgress"), newly allocated; NULL when it was none. */
 char *vsphere_fault(const GError *error);
+/* TRUE when it is that fault or one derived from it: FileNotFound is a FileFault. */
+gboolean vsphere_fault_is(const GError *error, const char *name);
