@@ -43,14 +43,20 @@ typedef struct {
     double throughput;   /* bytes/s of delta copying */
     double next_round;   /* seconds a round would take if it started now */
     double downtime;     /* seconds, if the cutover started now, with a last warm round before it */
+    double at_most;      /* the same from what was measured only, without trust in the fitted curve */
     double floor;        /* seconds: the best that more rounds can reach */
     double fixed;        /* seconds of it that do not depend on data */
 } Prediction;
 /* `since_last` = seconds since the snapshot of the last round. */
 Prediction convergence_predict(const Convergence *convergence, double since_last);
 
-typedef enum { CONVERGE_WAIT, CONVERGE_CUT_OVER, CONVERGE_NEVER } ConvergeVerdict;
-/* Against max_downtime.  CONVERGE_NEVER comes with a reason that an operator understands, and what would help; it needs two delta rounds. */
+typedef enum {
+    CONVERGE_WAIT,     /* not yet; a later round may be cheaper */
+    CONVERGE_PROBE,    /* it should fit: one more round right now will prove it */
+    CONVERGE_CUT_OVER, /* it fits, by what was measured */
+    CONVERGE_NEVER,    /* it cannot fit */
+} ConvergeVerdict;
+/* Against max_downtime; the reason is given for each.  CONVERGE_NEVER says what dominates and what would help; it needs two delta rounds. */
 ConvergeVerdict convergence_verdict(const Convergence *convergence, double since_last, double max_downtime,
                                     char **ret_reason);
 
