@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* clang-format off: the name of the quark is not a subtraction. */
-G_DEFINE_QUARK(vf - error - quark, vf_error)
+/* The name of the quark is not a subtraction. */
+/* clang-format off */
+G_DEFINE_QUARK(vf-error-quark, vf_error)
 /* clang-format on */
 
 /* Exit code 125 and above belong to shells, 64..78 to sysexits: ours stay small and never change. */
