@@ -58,7 +58,7 @@ static void test_write(void)
     json_set_string(json, "none", NULL);
     json_set_integer(json, "n", G_MAXINT64);
     json_set_boolean(json, "b", TRUE);
-    json_set_real(json, "inf", INFINITY);
+    json_set_real(json, "inf", (double)INFINITY);
     json_set_take(json, "list", json_array());
     line = json_to_line(json);
     g_assert_cmpstr(line, ==,

@@ -183,16 +183,35 @@ static void test_spawn(void)
     rmdir(folder);
 }
 
+/* Starts a shell script that inherits the write end of a pipe as descriptor `ret_end`, and says "x" there
+ * once its traps are set. */
+static Proc *spawn_ready(const char *traps, const char *rest, int *ret_end)
+{
+    g_autoptr(GError) error = NULL;
+    g_autofree char *script = NULL;
+    Proc *proc;
+    int ends[2];
+    char byte = 0;
+
+    g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
+    script = g_strdup_printf("%s; printf x >&%d; %s", traps, ends[1], rest);
+    proc = proc_spawn(SHELL(script), NULL, (int[]){ends[1], -1}, NULL, &error);
+    g_assert_no_error(error);
+    close(ends[1]);
+    g_assert_cmpint(read(ends[0], &byte, 1), ==, 1);
+    *ret_end = ends[0];
+    return proc;
+}
+
 static void test_stop(void)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Proc) proc =
-        proc_spawn(SHELL("trap 'exit 7' TERM; while :; do sleep 0.05; done"), NULL, NULL, NULL, &error);
+    g_auto(Fd) end = -1;
+    g_autoptr(Proc) proc = spawn_ready("trap 'exit 7' TERM", "while :; do sleep 0.05; done", &end);
     int status = 0;
 
-    g_assert_no_error(error);
     g_assert_true(proc_running(proc, NULL));
-    g_assert_false(proc_wait(proc, 100, NULL, &error));
+    g_assert_false(proc_wait(proc, 50, NULL, &error));
     g_assert_error(error, VF_ERROR, VF_ERROR_TRANSIENT);
     proc_stop(proc, 30000);
     g_assert_false(proc_running(proc, &status));
@@ -202,21 +221,15 @@ static void test_stop(void)
 /* The pipe ends only when the grandchild that holds it is dead too. */
 static void test_stop_group(void)
 {
-    g_autoptr(GError) error = NULL;
-    g_autoptr(Proc) proc = NULL;
-    int ends[2], status = 0;
+    g_auto(Fd) end = -1;
+    g_autoptr(Proc) proc = spawn_ready("trap '' TERM", "sleep 60 & while :; do sleep 0.05; done", &end);
+    int status = 0;
     char byte;
 
-    g_assert_cmpint(pipe2(ends, O_CLOEXEC), ==, 0);
-    proc = proc_spawn(SHELL("trap '' TERM; sleep 60 & while :; do sleep 0.05; done"), NULL,
-                      (int[]){ends[1], -1}, NULL, &error);
-    g_assert_no_error(error);
-    close(ends[1]);
     proc_stop(proc, 100);
     g_assert_false(proc_running(proc, &status));
     g_assert_cmpint(WTERMSIG(status), ==, SIGKILL);
-    g_assert_cmpint(read(ends[0], &byte, 1), ==, 0);
-    close(ends[0]);
+    g_assert_cmpint(read(end, &byte, 1), ==, 0);
 }
 
 static void test_find(void)
