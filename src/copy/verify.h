@@ -18,6 +18,7 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(VerifyReport, verify_report_clear)
 typedef struct {
     Disk *target;
     Sums *sums;
+    const Extents *areas; /* only blocks that touch these; NULL: all of them */
     Disk *source;         /* NULL, or deep: the source is read again too and must have the same checksum */
     guint threads;        /* 0: 4 */
     CopyMeter *meter;     /* may be NULL */
