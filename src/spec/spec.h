@@ -65,6 +65,7 @@ typedef struct {
     gboolean start_vm_after_import;
     gboolean verify;               /* read the target back before it is handed over: true */
     gboolean allow_snapshots;      /* go on although the VM has snapshots of its own: false */
+    gboolean allow_full_reread;    /* go on with disks that have no change tracking: each round reads them in full: false */
     guint checkpoint_seconds;      /* 5 */
     char *transport;               /* "auto", "https", "nbd", later "vddk" */
 
