@@ -1,9 +1,13 @@
-/* disk/bytes.h: where the bytes of an image lie: a local file, a file on a datastore over HTTPS, a member of an OVA.
+/* disk/bytes.h: where the bytes of an image lie: a local file, a file on a datastore over HTTPS, a member of
+ * an OVA.
  *
  * A Bytes is a flat array of bytes with a size; formats sit on it and own it (closing the format closes it).
- * Errors: as in disk.h, VF_ERROR_SOURCE_IO when opened read-only, else VF_ERROR_TARGET_IO, or a class that says more.
+ * Errors: as in disk.h, VF_ERROR_SOURCE_IO when opened read-only, else VF_ERROR_TARGET_IO, or a class that
+ * says more.
  *
- * Thread rule: pread, pwrite, zero may be called from many threads at once; the rest by one.
+ * Thread rule: pread, pwrite, zero and extents may be called from many threads at once.  One thread at a time
+ * may flush, and one may make the bytes longer, beside them; making them shorter and freeing need the bytes
+ * alone.
  */
 #pragma once
 
@@ -38,6 +42,8 @@ gboolean bytes_pread(Bytes *bytes, void *buffer, gsize length, guint64 offset, G
 gboolean bytes_pwrite(Bytes *bytes, const void *buffer, gsize length, guint64 offset, GError **error);
 gboolean bytes_zero(Bytes *bytes, guint64 offset, guint64 length, GError **error);
 gboolean bytes_extents(Bytes *bytes, guint64 offset, guint64 length, GArray *extents, GError **error);
+/* The slow way of bytes_zero(), for drivers that may find out that they have no better one. */
+gboolean bytes_write_zeros(Bytes *bytes, guint64 offset, guint64 length, GError **error);
 gboolean bytes_truncate(Bytes *bytes, guint64 size, GError **error);
 gboolean bytes_flush(Bytes *bytes, GError **error); /* fdatasync, or its like */
 void bytes_free(Bytes *bytes);
@@ -50,7 +56,8 @@ typedef enum {
     BYTES_DIRECT = 1 << 2, /* try to go round the page cache; quietly not, where that is impossible */
 } BytesFlags;
 
-/* A local file or block device.  A writable one is locked against other processes (OFD lock; VF_ERROR_CONFLICT). */
+/* A local file or block device.  A writable one is locked against other processes (OFD lock;
+ * VF_ERROR_CONFLICT). */
 Bytes *bytes_open_file(const char *path, BytesFlags flags, GError **error);
 
 /* A copy of memory, read-only: for tests and fuzzing. */

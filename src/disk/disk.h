@@ -1,19 +1,21 @@
 /* disk/disk.h: a block device, whatever it is made of.
  *
- * A Disk is opened by one of the open functions of its format or transport (raw.h, qcow2.h, nbd.h, vmdk-flat.h, memory.h; format.h
- * chooses by name), used through the checked front doors below and ended by disk_close().  Formats lie on Bytes
- * (bytes.h), so each of them works on a local file and over HTTPS alike; transports that are disks already (nbd) do not.
+ * A Disk is opened by one of the open functions of its format or transport (raw.h, qcow2.h, nbd.h,
+ * vmdk-flat.h, memory.h; format.h chooses by name), used through the checked front doors below and ended by
+ * disk_close().  Formats lie on Bytes (bytes.h), so each of them works on a local file and over HTTPS alike;
+ * transports that are disks already (nbd) do not.
  *
- * The front doors check bounds, alignment and state, and count; a driver sees only requests that are right.  Offsets
- * and lengths are in bytes and multiples of 512, except that a request may end at the end of a disk whose size is no
- * multiple.  Buffers that are aligned to DISK_BUFFER_ALIGN avoid a copy in drivers that use O_DIRECT.
+ * The front doors check bounds, alignment and state, and count; a driver sees only requests that are right.
+ * Offsets and lengths are in bytes and multiples of 512, except that a request may end at the end of a disk
+ * whose size is no multiple.  Buffers that are aligned to DISK_BUFFER_ALIGN avoid a copy in drivers that use
+ * O_DIRECT.
  *
- * Errors: a disk opened read-only is a source and fails with VF_ERROR_SOURCE_IO, a writable one is a target and fails
- * with VF_ERROR_TARGET_IO, unless a class says more (transient, auth, integrity, not-found).
+ * Errors: a disk opened read-only is a source and fails with VF_ERROR_SOURCE_IO, a writable one is a target
+ * and fails with VF_ERROR_TARGET_IO, unless a class says more (transient, auth, integrity, not-found).
  *
  * Thread rule: pread, pwrite, zero and extents may be called from many threads at once, on ranges that do not
- * overlap when one of them writes.  flush may run beside them and covers what had returned before it was called.  resize and
- * close need the disk to themselves.
+ * overlap when one of them writes.  flush may run beside them and covers what had returned before it was
+ * called.  resize and close need the disk to themselves.
  */
 #pragma once
 
@@ -23,12 +25,18 @@
 
 #define DISK_BUFFER_ALIGN 4096u
 
+/* Memory that is aligned so; for g_autoptr(DiskBuffer). */
+typedef guint8 DiskBuffer;
+DiskBuffer *disk_buffer_new(gsize length);
+void disk_buffer_free(DiskBuffer *buffer); /* NULL is fine */
+G_DEFINE_AUTOPTR_CLEANUP_FUNC(DiskBuffer, disk_buffer_free)
+
 typedef struct Disk Disk;
 
 typedef enum {
     DISK_EXTENT_DATA, /* must be read */
     DISK_EXTENT_ZERO, /* reads as zero, and storage may be allocated for it */
-    DISK_EXTENT_HOLE, /* nothing is stored for it here; reads as zero, or as the backing file if there is one */
+    DISK_EXTENT_HOLE, /* nothing is stored for it here; reads as zero, or as the backing file if any */
 } DiskExtentKind;
 
 typedef struct {
@@ -45,11 +53,12 @@ typedef struct {
     guint64 flushes;
 } DiskCounters;
 
-guint64 disk_size(const Disk *disk);      /* bytes */
-const char *disk_name(const Disk *disk);  /* for messages: path or URL without credentials */
+guint64 disk_size(const Disk *disk);       /* bytes */
+const char *disk_name(const Disk *disk);   /* for messages: path or URL without credentials */
 const char *disk_format(const Disk *disk); /* "raw", "qcow2", ... */
 gboolean disk_is_writable(const Disk *disk);
-/* The unit in which the disk allocates (a cluster, a grain), a power of two >= 512: writes aligned to it are cheapest. */
+/* The unit in which the disk allocates (a cluster, a grain), a power of two >= 512: writes aligned to it are
+ * cheapest. */
 guint32 disk_granularity(const Disk *disk);
 /* TRUE when everything not yet written is known to read as zero (a fresh image). */
 gboolean disk_starts_zero(const Disk *disk);
