@@ -1,16 +1,20 @@
 /* vsphere/session.h: a session with vCenter or an ESXi host, 6.5 to 9.0.
  *
- * Opening negotiates the API version (vimServiceVersions.xml), reads ServiceContent and logs in.  The session is kept alive by
- * vsphere_keepalive(), logged in again once when it was lost, and logged out at the end, so that none leaks.
- * 502 and 503 and network errors are tried again with back-off up to two minutes for calls that may be repeated.
+ * Opening negotiates the API version (vimServiceVersions.xml), reads ServiceContent and logs in.  The session
+ * is kept alive by vsphere_keepalive(), logged in again once when it was lost, and logged out at the end, so
+ * that none leaks. 502 and 503 and network errors are tried again with back-off up to two minutes for calls
+ * that may be repeated.
  *
- * Faults become errors: InvalidLogin, NoPermission (with the privilege) -> auth; ManagedObjectNotFound, NotFound,
- * FileNotFound -> not-found; TaskInProgress, InvalidState, InvalidPowerState, FileLocked, DuplicateName -> conflict;
- * NotSupported, RestrictedVersion, MethodDisabled, an unknown method -> unsupported; InvalidArgument, InvalidProperty,
- * InvalidRequest -> invalid; HostNotConnected, RequestCanceled, NotAuthenticated again after the relogin -> transient; the rest -> internal.
- * The fault's own type name ends the message, "(fault TaskInProgress)", and comes from vsphere_fault(), for callers who must know.
+ * Faults become errors: InvalidLogin, NoPermission (with the privilege) -> auth; ManagedObjectNotFound,
+ * NotFound, FileNotFound -> not-found; TaskInProgress, InvalidState, InvalidPowerState, FileLocked,
+ * DuplicateName -> conflict; NotSupported, RestrictedVersion, MethodDisabled, an unknown method ->
+ * unsupported; InvalidArgument, InvalidProperty, InvalidRequest -> invalid; HostNotConnected,
+ * RequestCanceled, NotAuthenticated again after the relogin -> transient; the rest -> internal. The fault's
+ * own type name ends the message, "(fault TaskInProgress)", and comes from vsphere_fault(), for callers who
+ * must know.
  *
- * Thread rule: belongs to one thread, but for vsphere_relogin() and vsphere_http(), which the copy's threads use.
+ * Thread rule: belongs to one thread, but for vsphere_relogin() and vsphere_http(), which the copy's threads
+ * use.
  */
 #pragma once
 
@@ -51,7 +55,8 @@ gboolean vsphere_relogin(Vsphere *vsphere, GError **error);
 /* The HTTP client that carries the session's cookie: for /folder. */
 HttpClient *vsphere_http(Vsphere *vsphere);
 
-/* The type name of the fault in an error that came from here ("TaskInProgress"), newly allocated; NULL when it was none. */
+/* The type name of the fault in an error that came from here ("TaskInProgress"), newly allocated; NULL when
+ * it was none. */
 char *vsphere_fault(const GError *error);
 /* TRUE when it is that fault or one derived from it: FileNotFound is a FileFault. */
 gboolean vsphere_fault_is(const GError *error, const char *name);
