@@ -1,9 +1,9 @@
 /* copy/extents.h: a set of byte ranges: sorted, disjoint, never touching.
  *
- * Kept as one sorted array; building in order is O(1) amortised per range, queries are binary searches, and the
- * algebra is one merge pass.  A set holds at most EXTENTS_MAX ranges; what would exceed that joins ranges with the
- * smallest gaps, never loses one: a superset is always safe to copy.  It is never safe to call done, so whoever keeps
- * a set of what is finished stops adding when it is full.
+ * Kept as one sorted array; building in order is O(1) amortised per range, queries are binary searches, and
+ * the algebra is one merge pass.  A set holds at most EXTENTS_MAX ranges; what would exceed that joins ranges
+ * with the smallest gaps, never loses one: a superset is always safe to copy.  It is never safe to call done,
+ * so whoever keeps a set of what is finished stops adding when it is full.
  *
  * Thread rule: a set belongs to one thread, or is guarded by its owner.
  */
@@ -46,6 +46,7 @@ void extents_align(Extents *set, guint64 unit, guint64 size);
 /* Joins ranges whose gap is at most `gap` bytes: reading a small gap costs less than another request. */
 void extents_join(Extents *set, guint64 gap);
 
-/* Little-endian pairs with a version and a checksum, for the store.  VF_ERROR_INTEGRITY for what is not such bytes. */
+/* Little-endian pairs with a version and a checksum, for the store.  VF_ERROR_INTEGRITY for what is not such
+ * bytes. */
 GBytes *extents_to_bytes(const Extents *set);
 Extents *extents_from_bytes(const void *data, gsize length, GError **error);

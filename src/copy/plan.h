@@ -1,6 +1,7 @@
 /* copy/plan.h: what a copy has to read, and what it need not read because it is known to be zero.
  *
- * All sets are aligned to SUMS_BLOCK_SIZE and clipped to the disk, so that every block is read whole and its checksum is whole.
+ * All sets are aligned to SUMS_BLOCK_SIZE and clipped to the disk, so that every block is read whole and its
+ * checksum is whole.
  */
 #pragma once
 
@@ -15,8 +16,8 @@ typedef struct {
 void copy_plan_free(CopyPlan *plan); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CopyPlan, copy_plan_free)
 
-/* Everything, less what the source's own map (disk_extents) says is hole or zero.  `allocated`, when not NULL, is a
- * further opinion (CBT "*"): what lies outside of it is zero too. */
+/* Everything, less what the source's own map (disk_extents) says is hole or zero.  `allocated`, when not
+ * NULL, is a further opinion (CBT "*"): what lies outside of it is zero too. */
 CopyPlan *copy_plan_full(Disk *source, const Extents *allocated, GError **error);
 
 /* `changed` only, widened and merged; the source's map turns parts of it into zero. */

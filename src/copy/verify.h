@@ -5,10 +5,10 @@
 #include "copy/copy.h"
 
 typedef struct {
-    guint64 blocks;      /* with a sum, that were read */
-    guint64 unread;      /* blocks that were never read from the source and are zero at the target, as they must be */
+    guint64 blocks; /* with a sum, that were read */
+    guint64 unread; /* blocks never read from the source that are zero at the target, as they must be */
     guint64 mismatches;
-    Extents *bad;        /* where; owned */
+    Extents *bad; /* where; owned */
     gboolean deep;
 } VerifyReport;
 
@@ -27,5 +27,6 @@ typedef struct {
     gpointer tick_data;
 } VerifyJob;
 
-/* FALSE with VF_ERROR_INTEGRITY, naming the first bad range, when anything differs; *ret_report is filled then too. */
+/* FALSE with VF_ERROR_INTEGRITY, naming the first bad range, when anything differs; *ret_report is filled
+ * then too. */
 gboolean verify_run(const VerifyJob *job, VerifyReport *ret_report, GError **error);
