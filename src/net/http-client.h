@@ -1,15 +1,16 @@
 /* net/http-client.h: the HTTP client of the whole program; the only user of libcurl.
  *
- * An HttpClient is one server: base URL, trust, cookies, a pool of kept connections.  Nothing follows redirects,
- * nothing uses a proxy unless told, "Expect: 100-continue" is never sent, answers in gzip are unpacked.
- * A pinned certificate is checked before the first byte of a request goes out, and every later connection is held to
- * the same public key.
+ * An HttpClient is one server: base URL, trust, cookies, a pool of kept connections.  Nothing follows
+ * redirects, nothing uses a proxy unless told, "Expect: 100-continue" is never sent, answers in gzip are
+ * unpacked. A pinned certificate is checked before the first byte of a request goes out, and every later
+ * connection is held to the same public key.
  *
- * Errors: no connection, time-out, reset: VF_ERROR_TRANSIENT; a certificate that is not trusted: VF_ERROR_AUTH, with both
- * thumbprints of what the server showed and how to accept it.  A status of 400 and above is no error here.
+ * Errors: no connection, time-out, reset: VF_ERROR_TRANSIENT; a certificate that is not trusted:
+ * VF_ERROR_AUTH, with both thumbprints of what the server showed and how to accept it.  A status of 400 and
+ * above is no error here.
  *
- * Thread rule: http_request() may be called from many threads at once; each takes a connection of the pool for the
- * time of the request.
+ * Thread rule: http_request() may be called from many threads at once; each takes a connection of the pool
+ * for the time of the request.
  */
 #pragma once
 
@@ -37,7 +38,8 @@ const char *http_client_base(const HttpClient *client);
 /* What the server shows, looked at once and kept.  Owned by the client. */
 const TlsPeer *http_client_peer(HttpClient *client, GError **error);
 
-/* The cookie sent with every request, verbatim "name=value", or NULL.  Set-Cookie answers replace it by themselves. */
+/* The cookie sent with every request, verbatim "name=value", or NULL.  Set-Cookie answers replace it by
+ * themselves. */
 void http_client_set_cookie(HttpClient *client, const char *cookie);
 char *http_client_dup_cookie(HttpClient *client);
 
@@ -47,8 +49,8 @@ typedef struct {
     const char *const *headers; /* "Name: value", NULL-terminated; may be NULL */
     const void *body;
     gsize body_length;
-    /* Where the answer's body goes: into `buffer` when it is not NULL, at most `buffer_length` bytes; otherwise into
-     * HttpAnswer.body, at most `max_body` (0: 64 MiB).  More than that is VF_ERROR_INVALID. */
+    /* Where the answer's body goes: into `buffer` when it is not NULL, at most `buffer_length` bytes;
+     * otherwise into HttpAnswer.body, at most `max_body` (0: 64 MiB).  More than that is VF_ERROR_INVALID. */
     void *buffer;
     gsize buffer_length;
     gsize max_body;
@@ -57,19 +59,19 @@ typedef struct {
 
 typedef struct {
     guint status;
-    char *body;           /* NUL-terminated; NULL when a buffer was given and status is 2xx */
-    gsize body_length;    /* bytes received, in the buffer too */
-    char *content_type;   /* NULL when absent */
-    char *content_range;  /* NULL when absent */
-    gint64 content_length; /* as announced; -1 when absent */
+    char *body;             /* NUL-terminated; NULL when a buffer was given and status is 2xx */
+    gsize body_length;      /* bytes received, in the buffer too */
+    char *content_type;     /* NULL when absent */
+    char *content_range;    /* NULL when absent */
+    gint64 content_length;  /* as announced; -1 when absent */
     gboolean accept_ranges; /* "Accept-Ranges: bytes" */
-    guint retry_after;    /* seconds; 0 when absent */
+    guint retry_after;      /* seconds; 0 when absent */
 } HttpAnswer;
 void http_answer_clear(HttpAnswer *answer);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HttpAnswer, http_answer_clear)
 
-/* On an error in mid body, answer->status and body_length say how far it came, so that the caller can go on there:
- * this is the one function that fills its output on failure too. */
+/* On an error in mid body, answer->status and body_length say how far it came, so that the caller can go on
+ * there: this is the one function that fills its output on failure too. */
 gboolean http_request(HttpClient *client, const HttpRequest *request, HttpAnswer *answer, GError **error);
 
 /* Percent-encodes all but unreserved characters; "/" is kept when `keep_slash`. */

@@ -1,8 +1,8 @@
 /* net/tls-trust.h: whom we believe on the other end of a TLS connection.
  *
- * Four ways: the system's CAs, a CA file, a pinned certificate (thumbprint), or nobody is asked (insecure, only when
- * said so).  A thumbprint is the SHA-1 (20 bytes) or SHA-256 (32 bytes) of the leaf certificate's DER, hexadecimal,
- * with or without colons, any case: what vCenter's own tools print.
+ * Four ways: the system's CAs, a CA file, a pinned certificate (thumbprint), or nobody is asked (insecure,
+ * only when said so).  A thumbprint is the SHA-1 (20 bytes) or SHA-256 (32 bytes) of the leaf certificate's
+ * DER, hexadecimal, with or without colons, any case: what vCenter's own tools print.
  */
 #pragma once
 
@@ -29,14 +29,17 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TlsPeer, tls_peer_free)
 /* VF_ERROR_INVALID when it is neither 20 nor 32 bytes of hex.  Normalised: upper case with colons. */
 char *tls_thumbprint_parse(const char *text, GError **error);
 
-/* Connects, shakes hands, and looks at the leaf, believing nobody.  VF_ERROR_TRANSIENT when it cannot connect. */
+/* Connects, shakes hands, and looks at the leaf, believing nobody.  VF_ERROR_TRANSIENT when it cannot
+ * connect. */
 TlsPeer *tls_look(const char *host, guint16 port, guint timeout_ms, GError **error);
 
 /* TRUE when `thumbprint` (either kind, normalised) is this peer's. */
 gboolean tls_peer_matches(const TlsPeer *peer, const char *thumbprint);
 
-/* A fresh key and self-signed certificate for `names` (DNS names and addresses, NULL-terminated), PEM: what the lab shows. */
-gboolean tls_make_certificate(const char *const *names, char **ret_key_pem, char **ret_cert_pem, GError **error);
+/* A fresh key and self-signed certificate for `names` (DNS names and addresses, NULL-terminated), PEM: what
+ * the lab shows. */
+gboolean tls_make_certificate(const char *const *names, char **ret_key_pem, char **ret_cert_pem,
+                              GError **error);
 
 /* Both thumbprints of a PEM certificate. */
 TlsPeer *tls_peer_from_pem(const char *pem, GError **error);
