@@ -15,7 +15,10 @@
 /* Of a type that nobody asked for: NULL. */
 static const VimType *wanted_type(const VimType *const *wanted, const char *name)
 {
-    while (*wanted != NULL && g_strcmp0((*wanted)->name, name) != 0)
+    if (name == NULL)
+        return NULL;
+    while (*wanted != NULL && strcmp((*wanted)->name, name) != 0 &&
+           !g_strv_contains((*wanted)->subtypes, name))
         wanted++;
     return *wanted;
 }

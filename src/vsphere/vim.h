@@ -37,6 +37,7 @@ struct VimType {
     const VimField *fields; /* its own; those of `base` come before them */
     guint n_fields;
     gboolean managed;
+    const char *const *subtypes; /* of a managed one: NULL-terminated */
 };
 
 /* Of vim25.types, sorted by name; managed ones not among them. */

@@ -38,8 +38,8 @@ class Field:
 
 
 class Type:
-    def __init__(self, name, base=None, managed=None):
-        self.name, self.base, self.managed = name, base, managed
+    def __init__(self, name, base=None, managed=None, subtypes=()):
+        self.name, self.base, self.managed, self.subtypes = name, base, managed, subtypes
         self.c_name = "Vim" + name
         self.table = "vim_" + snake(name) + "_type"
         self.wire = managed or name
@@ -61,8 +61,8 @@ def parse_line(words, current):
             return Type(name)
         case ["object", name, "extends", base]:
             return Type(name, base=base)
-        case ["managed", name, "of", managed]:
-            return Type(name, managed=managed)
+        case ["managed", name, "of", managed, *subtypes]:
+            return Type(name, managed=managed, subtypes=subtypes)
         case [_, _, *_] if isinstance(current, Type):
             current.fields.append(Field(words))
             return current
@@ -182,7 +182,8 @@ def tables(item, model):
     yield f"const VimType {item.table} = {{"
     yield f'    .name = "{item.wire}", .size = sizeof({item.c_name}),'
     if item.managed:
-        yield "    .managed = TRUE,"
+        names = ", ".join(f'"{name}"' for name in item.subtypes) + ", " if item.subtypes else ""
+        yield f"    .managed = TRUE, .subtypes = (const char *const[]){{{names}NULL}},"
     if item.base:
         yield f"    .base = &{model[item.base].table},"
     if item.fields:

@@ -1,0 +1,87 @@
+#include "vsphere/tree.h"
+
+#define DEPTH_MAX 64 /* no inventory is so deep; parents that run in a circle are */
+
+Tree *tree_new(const GPtrArray *objects)
+{
+    Tree *tree = g_hash_table_new(g_str_hash, g_str_equal);
+
+    for (guint i = 0; i < objects->len; i++) {
+        VimManaged *object = objects->pdata[i];
+
+        g_hash_table_insert(tree, object->moref, object);
+    }
+    return tree;
+}
+
+static const VimManaged *parent_of(Tree *tree, const VimManaged *object)
+{
+    static const char *const ways[] = {"parent", "parentVApp", "parentFolder"};
+
+    for (guint i = 0; i < G_N_ELEMENTS(ways); i++) {
+        const char *moref = vim_get_string(object, ways[i]);
+
+        if (moref != NULL)
+            return g_hash_table_lookup(tree, moref);
+    }
+    return NULL;
+}
+
+char *tree_path(Tree *tree, const VimManaged *object, const char *root)
+{
+    GString *path = g_string_new(NULL);
+
+    for (int depth = 0; object != NULL && depth < DEPTH_MAX; depth++) {
+        const char *name = vim_get_string(object, "name");
+
+        if (name == NULL || g_strcmp0(object->moref, root) == 0)
+            break;
+        g_string_prepend(path, name);
+        g_string_prepend_c(path, '/');
+        object = parent_of(tree, object);
+    }
+    return g_string_free(path, FALSE);
+}
+
+char *tree_datacenter_path(Tree *tree, const VimManaged *object, const char *root)
+{
+    g_autofree char *path = NULL;
+
+    for (int depth = 0; object != NULL && depth < DEPTH_MAX; depth++) {
+        if (object->header.type == &vim_datacenter_type)
+            break;
+        object = parent_of(tree, object);
+    }
+    path = tree_path(tree, object, root);
+    return g_strdup(*path == '/' ? path + 1 : path);
+}
+
+char *tree_name(Tree *tree, const char *moref)
+{
+    const VimManaged *object = moref != NULL ? g_hash_table_lookup(tree, moref) : NULL;
+    const char *name = vim_get_string(object, "name");
+
+    return name != NULL ? tree_unescape(name) : NULL;
+}
+
+static char escaped_character(const char *text)
+{
+    int value = text[0] == '%' && g_ascii_isxdigit(text[1]) && g_ascii_isxdigit(text[2])
+                    ? g_ascii_xdigit_value(text[1]) * 16 + g_ascii_xdigit_value(text[2])
+                    : 0;
+
+    return value == '/' || value == '\\' || value == '%' ? (char)value : '\0';
+}
+
+char *tree_unescape(const char *name)
+{
+    GString *plain = g_string_new(NULL);
+
+    while (*name != '\0') {
+        char character = escaped_character(name);
+
+        g_string_append_c(plain, character != '\0' ? character : *name);
+        name += character != '\0' ? 3 : 1;
+    }
+    return g_string_free(plain, FALSE);
+}
