@@ -1,8 +1,10 @@
-/* store/store.h: what must be known after a crash.  One writer per VM (the holder of its lease), many readers.
+/* store/store.h: what must be known after a crash.  One writer per VM (the holder of its lease), many
+ * readers.
  *
- * The order of the data path (write, flush, then commit) ends here: a change id or a set of copied ranges is put into
- * the store only when the data are durable, in one transaction, durable itself when the call returns (SQLite: WAL,
- * synchronous=FULL).  What is about to be made elsewhere (a snapshot, a file, a domain) is recorded before it is asked for.
+ * The order of the data path (write, flush, then commit) ends here: a change id or a set of copied ranges is
+ * put into the store only when the data are durable, in one transaction, durable itself when the call returns
+ * (SQLite: WAL, synchronous=FULL).  What is about to be made elsewhere (a snapshot, a file, a domain) is
+ * recorded before it is asked for.
  *
  * Behind these functions is a table of operations per database (driver.h); sqlite.c is the first.
  *
@@ -16,7 +18,8 @@
 
 typedef struct Store Store;
 
-/* `directory` is made (0700) when missing; the database is DIRECTORY/vmferry.db.  Migrates an older schema, refuses a newer. */
+/* `directory` is made (0700) when missing; the database is DIRECTORY/vmferry.db.  Migrates an older schema,
+ * refuses a newer. */
 Store *store_open(const char *directory, GError **error);
 void store_free(Store *store); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Store, store_free)
@@ -27,24 +30,25 @@ gboolean store_begin(Store *store, GError **error);
 gboolean store_commit(Store *store, GError **error);
 void store_rollback(Store *store);
 
-/* --- VMs ------------------------------------------------------------------------------------------------------ */
+/* --- VMs
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct {
-    gint64 id; /* ours: what the command line calls the migration's id */
+    gint64 id;           /* ours: what the command line calls the migration's id */
     char *name;          /* as it was last seen */
     char *server;        /* vCenter or host it lives on */
     char *instance_uuid; /* with moref and server: the identity */
     char *moref;
-    char *stage;         /* migration/stage.h */
-    char *failed_stage;  /* where it was when it failed or was cancelled; NULL otherwise */
-    char *error;         /* message; NULL when there is none */
-    char *error_class;   /* NULL when there is none */
-    char *spec;          /* effective spec, JSON */
-    char *machine;       /* spec/machine.h as JSON; NULL before discovery */
-    char *progress;      /* JSON for status and live displays; NULL before the first */
-    gboolean was_running;   /* when vmferry shut the source down */
-    gboolean stopped_by_us; /* the source is down because of us: start it again if the cutover fails */
-    gboolean cbt_by_us;     /* change tracking was switched on by us */
+    char *stage;             /* migration/stage.h */
+    char *failed_stage;      /* where it was when it failed or was cancelled; NULL otherwise */
+    char *error;             /* message; NULL when there is none */
+    char *error_class;       /* NULL when there is none */
+    char *spec;              /* effective spec, JSON */
+    char *machine;           /* spec/machine.h as JSON; NULL before discovery */
+    char *progress;          /* JSON for status and live displays; NULL before the first */
+    gboolean was_running;    /* when vmferry shut the source down */
+    gboolean stopped_by_us;  /* the source is down because of us: start it again if the cutover fails */
+    gboolean cbt_by_us;      /* change tracking was switched on by us */
     gint64 created, updated; /* microseconds since 1970 */
 } StoreVm;
 
@@ -55,7 +59,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreVm, store_vm_free)
 gboolean store_vm_create(Store *store, const StoreVm *vm, gint64 *ret_id, GError **error);
 StoreVm *store_vm_get(Store *store, gint64 id, GError **error);
 /* The newest migration of that identity; NULL without error when there is none. */
-StoreVm *store_vm_find(Store *store, const char *server, const char *instance_uuid, const char *moref, GError **error);
+StoreVm *store_vm_find(Store *store, const char *server, const char *instance_uuid, const char *moref,
+                       GError **error);
 GPtrArray *store_vm_list(Store *store, GError **error); /* StoreVm, newest first */
 /* Everything but id, identity and created. */
 gboolean store_vm_update(Store *store, const StoreVm *vm, GError **error);
@@ -65,7 +70,8 @@ gboolean store_vm_set_stage(Store *store, gint64 id, const char *from, const cha
 gboolean store_vm_set_progress(Store *store, gint64 id, const char *progress, GError **error);
 gboolean store_vm_delete(Store *store, gint64 id, GError **error); /* with all that hangs on it */
 
-/* --- disks ---------------------------------------------------------------------------------------------------- */
+/* --- disks
+ * ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     char *key;         /* MachineDisk.key */
@@ -73,18 +79,20 @@ typedef struct {
     guint64 size;      /* of source and target, at the last committed round */
     char *target_path; /* the image */
     char *sums_path;
-    char *change_id;   /* committed: the target holds the disk as of this id.  NULL: nothing complete yet */
+    char *change_id; /* committed: the target holds the disk as of this id.  NULL: nothing complete yet */
     gboolean target_created;
     gboolean verified;
 } StoreDisk;
 
 void store_disk_free(StoreDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreDisk, store_disk_free)
-gboolean store_disk_put(Store *store, gint64 vm, const StoreDisk *disk, GError **error); /* insert or update */
+gboolean store_disk_put(Store *store, gint64 vm, const StoreDisk *disk,
+                        GError **error); /* insert or update */
 StoreDisk *store_disk_get(Store *store, gint64 vm, const char *key, GError **error);
 GPtrArray *store_disk_list(Store *store, gint64 vm, GError **error); /* StoreDisk, by key */
 
-/* --- rounds: the base copy, each delta, the last warm one, the final one --------------------------------------- */
+/* --- rounds: the base copy, each delta, the last warm one, the final one
+ * --------------------------------------- */
 
 typedef enum {
     ROUND_INTENT,   /* recorded; a snapshot may or may not exist */
@@ -96,13 +104,13 @@ typedef enum {
 
 typedef struct {
     gint64 id;
-    guint number;     /* 0: base */
-    char *kind;       /* "base", "delta", "last-warm", "final" */
+    guint number; /* 0: base */
+    char *kind;   /* "base", "delta", "last-warm", "final" */
     RoundState state;
-    char *snapshot_name; /* unique; NULL when the VM is off and none is needed */
-    char *snapshot;      /* moref; NULL until known */
+    char *snapshot_name;   /* unique; NULL when the VM is off and none is needed */
+    char *snapshot;        /* moref; NULL until known */
     gint64 started, ended; /* 0: not yet */
-    char *stats;         /* JSON; NULL */
+    char *stats;           /* JSON; NULL */
 } StoreRound;
 
 void store_round_free(StoreRound *round);
@@ -120,7 +128,7 @@ typedef enum {
 
 typedef struct {
     gint64 round;
-    char *key;         /* of the disk */
+    char *key; /* of the disk */
     RoundMode mode;
     guint64 size;      /* of the disk in this round */
     char *source_path; /* "[ds] dir/x.vmdk" as frozen */
@@ -133,19 +141,22 @@ typedef struct {
 
 void store_round_disk_free(StoreRoundDisk *disk);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreRoundDisk, store_round_disk_free)
-gboolean store_round_disk_put(Store *store, const StoreRoundDisk *disk, GError **error); /* insert or replace */
+gboolean store_round_disk_put(Store *store, const StoreRoundDisk *disk,
+                              GError **error); /* insert or replace */
 GPtrArray *store_round_disk_list(Store *store, gint64 round, GError **error);
 /* A checkpoint. */
 gboolean store_round_disk_done(Store *store, gint64 round, const char *key, GBytes *done, GError **error);
-/* The disk is complete in this round: marks it and moves disk.change_id and disk.size on, in one transaction. */
+/* The disk is complete in this round: marks it and moves disk.change_id and disk.size on, in one transaction.
+ */
 gboolean store_round_disk_complete(Store *store, gint64 vm, gint64 round, const char *key, GError **error);
 
-/* --- snapshots made by vmferry --------------------------------------------------------------------------------- */
+/* --- snapshots made by vmferry
+ * --------------------------------------------------------------------------------- */
 
 typedef struct {
     gint64 id;
     char *name;
-    char *moref;      /* NULL until known */
+    char *moref; /* NULL until known */
     gboolean removed;
 } StoreSnapshot;
 
@@ -157,7 +168,8 @@ gboolean store_snapshot_made(Store *store, gint64 id, const char *moref, GError 
 gboolean store_snapshot_gone(Store *store, gint64 id, GError **error);
 GPtrArray *store_snapshot_list(Store *store, gint64 vm, gboolean with_removed, GError **error);
 
-/* --- requests to the worker ------------------------------------------------------------------------------------ */
+/* --- requests to the worker
+ * ------------------------------------------------------------------------------------ */
 
 /* "finalize", "finalize-now", "cancel", "shutdown-force", "shutdown-done". */
 typedef struct {
@@ -170,14 +182,16 @@ typedef struct {
 void store_request_free(StoreRequest *request);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreRequest, store_request_free)
 /* Idempotent: *ret_already is TRUE when one of that kind is open. */
-gboolean store_request_add(Store *store, gint64 vm, const char *kind, const char *arguments, gboolean *ret_already,
-                           GError **error);
+gboolean store_request_add(Store *store, gint64 vm, const char *kind, const char *arguments,
+                           gboolean *ret_already, GError **error);
 GPtrArray *store_request_open(Store *store, gint64 vm, GError **error); /* StoreRequest, oldest first */
-/* Served, refused or overtaken: it is not open any more.  Requests never outlive the migration they were made for. */
+/* Served, refused or overtaken: it is not open any more.  Requests never outlive the migration they were made
+ * for. */
 gboolean store_request_close(Store *store, gint64 id, const char *outcome, GError **error);
 gboolean store_request_close_all(Store *store, gint64 vm, const char *outcome, GError **error);
 
-/* --- events ---------------------------------------------------------------------------------------------------- */
+/* --- events
+ * ---------------------------------------------------------------------------------------------------- */
 
 typedef struct {
     gint64 id;
@@ -189,13 +203,15 @@ typedef struct {
 
 void store_event_free(StoreEvent *event);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(StoreEvent, store_event_free)
-gboolean store_event_add(Store *store, gint64 vm, const char *level, const char *kind, const char *text, GError **error);
+gboolean store_event_add(Store *store, gint64 vm, const char *level, const char *kind, const char *text,
+                         GError **error);
 GPtrArray *store_event_list(Store *store, gint64 vm, gint64 after_id, guint limit, GError **error);
 
-/* --- leases: two engines never write one image ------------------------------------------------------------------ */
+/* --- leases: two engines never write one image
+ * ------------------------------------------------------------------ */
 
-/* VF_ERROR_CONFLICT naming the holder while another holds it and it has not expired.  A holder on this machine (boot
- * id) whose process is gone (pid and start time) loses it at once. */
+/* VF_ERROR_CONFLICT naming the holder while another holds it and it has not expired.  A holder on this
+ * machine (boot id) whose process is gone (pid and start time) loses it at once. */
 gboolean store_lease_take(Store *store, gint64 vm, guint ttl_seconds, GError **error);
 /* VF_ERROR_CONFLICT when it was lost: whoever hears that stops writing at once. */
 gboolean store_lease_renew(Store *store, gint64 vm, GError **error);
@@ -203,9 +219,12 @@ gboolean store_lease_release(Store *store, gint64 vm, GError **error);
 /* Who holds it now ("pid 123 on host"), or NULL. */
 char *store_lease_holder(Store *store, gint64 vm, GError **error);
 
-/* --- facts: what the engine measured, by name ------------------------------------------------------------------- */
+/* --- facts: what the engine measured, by name
+ * ------------------------------------------------------------------- */
 
-/* Small named values of one migration: "downtime.shutdown_seconds", "cutover.requested_at"...  NULL removes. */
+/* Small named values of one migration: "downtime.shutdown_seconds", "cutover.requested_at"...  NULL removes.
+ */
 gboolean store_fact_set(Store *store, gint64 vm, const char *name, const char *value, GError **error);
-char *store_fact_get(Store *store, gint64 vm, const char *name, GError **error); /* NULL without error when unset */
-GHashTable *store_fact_list(Store *store, gint64 vm, GError **error);           /* name -> value */
+char *store_fact_get(Store *store, gint64 vm, const char *name,
+                     GError **error);                                 /* NULL without error when unset */
+GHashTable *store_fact_list(Store *store, gint64 vm, GError **error); /* name -> value */
