@@ -18,5 +18,5 @@ typedef struct {
  * incompatible bits, a corrupt image) is refused by name. */
 Disk *qcow2_open(Bytes *bytes, GError **error);
 
-/* Makes a fresh image of `size` bytes in empty, writable `bytes` (taken over).  `options` may be NULL. */
+/* Makes a fresh image of `size` bytes, rounded up to whole sectors, in empty, writable `bytes` (taken over).  `options` may be NULL. */
 Disk *qcow2_create(Bytes *bytes, guint64 size, const Qcow2Options *options, GError **error);
