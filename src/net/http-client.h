@@ -71,7 +71,8 @@ void http_answer_clear(HttpAnswer *answer);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC(HttpAnswer, http_answer_clear)
 
 /* On an error in mid body, answer->status and body_length say how far it came, so that the caller can go on
- * there: this is the one function that fills its output on failure too. */
+ * there: this is the one function that fills its output on failure too (and without clearing it first);
+ * clear it in any case. */
 gboolean http_request(HttpClient *client, const HttpRequest *request, HttpAnswer *answer, GError **error);
 
 /* Percent-encodes all but unreserved characters; "/" is kept when `keep_slash`. */
