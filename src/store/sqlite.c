@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
 
 /* How long a writer waits for another; transactions here last milliseconds. */
 #define BUSY_TIMEOUT_MS 20000
@@ -51,14 +53,37 @@ static gboolean configure(SqliteStore *store, GError **error)
            sqlite_execute(store, "PRAGMA trusted_schema = OFF", error);
 }
 
+/* SQLite does not wait, but refuses, when two switch a new database to WAL at once.  So those who open take
+ * turns, until the descriptor is closed.  Where a directory cannot be locked (NFS), the loser of that race
+ * has to try again. */
+static Fd wait_for_turn(const char *directory)
+{
+    Fd fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    while (fd >= 0 && flock(fd, LOCK_EX) != 0 && errno == EINTR)
+        continue;
+    return fd;
+}
+
+/* From the kernel: a generator of our own would go on the same way in two children of one fork. */
+static char *random_token(void)
+{
+    guint64 random[2];
+
+    if (getrandom(random, sizeof random, 0) != (gssize)sizeof random)
+        g_error("the kernel has no random numbers");
+    return g_strdup_printf("%016" G_GINT64_MODIFIER "x%016" G_GINT64_MODIFIER "x", random[0], random[1]);
+}
+
 Store *sqlite_store_open(const char *directory, GError **error)
 {
     SqliteStore *store = g_new0(SqliteStore, 1);
+    g_auto(Fd) turn = wait_for_turn(directory);
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 
     store->base = (Store){.ops = &sqlite_ops, .directory = g_strdup(directory)};
     store->path = g_build_filename(directory, "vmferry.db", NULL);
-    store->token = g_uuid_string_random();
+    store->token = random_token();
     store->statements = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, statement_free);
     if (create_private(store->path, error) &&
         (sqlite3_open_v2(store->path, &store->db, flags, NULL) == SQLITE_OK ||
