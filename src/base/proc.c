@@ -140,6 +140,54 @@ static Proc *start(const char *const *argv, const ProcOptions *options, const in
     return proc;
 }
 
+/* PR_SET_PDEATHSIG means the thread that forked, not the process: a child that outlives its caller's thread
+ * has to be forked by a thread that never ends. */
+typedef struct {
+    const char *const *argv;
+    const ProcOptions *options;
+    const int *fds;
+    int log;
+    GError **error;
+
+    GMutex lock; /* guards all below */
+    GCond born;
+    gboolean done;
+    Proc *proc;
+} Birth;
+
+static void give_birth(gpointer data, gpointer unused)
+{
+    Birth *birth = data;
+    Proc *proc = start(birth->argv, birth->options, birth->fds, birth->log, birth->log, birth->error);
+
+    g_mutex_lock(&birth->lock);
+    birth->proc = proc;
+    birth->done = TRUE;
+    g_cond_signal(&birth->born);
+    g_mutex_unlock(&birth->lock);
+}
+
+static gpointer start_nursery(gpointer unused)
+{
+    return g_thread_pool_new(give_birth, NULL, 1, TRUE, NULL);
+}
+
+static Proc *start_for_good(Birth *birth)
+{
+    static GOnce nursery = G_ONCE_INIT;
+
+    g_mutex_init(&birth->lock);
+    g_cond_init(&birth->born);
+    g_thread_pool_push(g_once(&nursery, start_nursery, NULL), birth, NULL);
+    g_mutex_lock(&birth->lock);
+    while (!birth->done)
+        g_cond_wait(&birth->born, &birth->lock);
+    g_mutex_unlock(&birth->lock);
+    g_mutex_clear(&birth->lock);
+    g_cond_clear(&birth->born);
+    return birth->proc;
+}
+
 Proc *proc_spawn(const char *const *argv, const ProcOptions *options, const int *fds, const char *log_path,
                  GError **error)
 {
@@ -153,7 +201,9 @@ Proc *proc_spawn(const char *const *argv, const ProcOptions *options, const int 
             return NULL;
         }
     }
-    return start(argv, options != NULL ? options : &none, fds, log, log, error);
+    Birth birth = {
+        .argv = argv, .options = options != NULL ? options : &none, .fds = fds, .log = log, .error = error};
+    return start_for_good(&birth);
 }
 
 /* --- the end of a child

@@ -203,6 +203,24 @@ static Proc *spawn_ready(const char *traps, const char *rest, int *ret_end)
     return proc;
 }
 
+static gpointer spawn_sleeper(gpointer data)
+{
+    const char *const argv[] = {"sleep", "60", NULL};
+
+    return proc_spawn(argv, NULL, NULL, NULL, data);
+}
+
+/* A child belongs to the process: it does not die with the thread that asked for it. */
+static void test_outlives_thread(void)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Proc) proc = g_thread_join(g_thread_new("spawner", spawn_sleeper, &error));
+
+    g_assert_no_error(error);
+    g_assert_false(proc_wait(proc, 100, NULL, &error));
+    g_assert_error(error, VF_ERROR, VF_ERROR_TRANSIENT);
+}
+
 static void test_stop(void)
 {
     g_autoptr(GError) error = NULL;
@@ -253,6 +271,7 @@ int main(int argc, char **argv)
     g_test_add_func("/proc/cancel", test_cancel);
     g_test_add_func("/proc/grandchild", test_grandchild);
     g_test_add_func("/proc/spawn", test_spawn);
+    g_test_add_func("/proc/outlives-thread", test_outlives_thread);
     g_test_add_func("/proc/stop", test_stop);
     g_test_add_func("/proc/stop-group", test_stop_group);
     g_test_add_func("/proc/find", test_find);
