@@ -29,7 +29,7 @@ typedef struct {
     guint64 bytes_written; /* to the target, zeroes not counted */
     guint64 bytes_zero;    /* found or known to be zero */
     guint64 bytes_same;    /* compare mode: not written because they were there already */
-    double rate;           /* bytes/s of `done` over the last ten seconds */
+    double rate;           /* bytes/s of `done`, known zeros apart, over the last ten seconds */
     double eta;            /* seconds; negative when not known */
     double elapsed;        /* seconds */
     guint retries;
@@ -51,9 +51,10 @@ typedef struct {
     const CopyPlan *plan;
     const Extents *done;   /* parts of the plan that an earlier run committed; NULL: none */
     Sums *sums;            /* NULL: none are kept */
-    gboolean fresh_target; /* what the plan says is zero needs no write: nothing was ever written there */
+    gboolean fresh_target; /* nothing was ever written there, so zeros need no write; believed only while
+                              `done` is empty and the sums are settled */
     gboolean compare;      /* needs sums: a block whose sum is unchanged is not written (re-read after a lost
-                              change id) */
+                              change id); believed only while the sums are settled */
     CopyCheckpoint checkpoint; /* may be NULL; called once more at the end, with everything */
     gpointer data;
     CopyMeter *meter; /* may be NULL */
