@@ -424,7 +424,7 @@ static struct MHD_Daemon *start_daemon(HttpServer *server, const HttpServerOptio
 
 HttpServer *http_server_start(const HttpServerOptions *options, GError **error)
 {
-    g_auto(Fd) listener = open_listener(options, error);
+    int listener = open_listener(options, error);
     HttpServer *server;
 
     g_assert((options->key_pem == NULL) == (options->cert_pem == NULL));
@@ -438,13 +438,13 @@ HttpServer *http_server_start(const HttpServerOptions *options, GError **error)
         .handler = options->handler,
         .data = options->data,
     };
+    /* From here on the listener is libmicrohttpd's: it closes it even when it fails. */
     server->daemon = start_daemon(server, options, listener);
     if (server->daemon == NULL) {
         g_free(server);
         vf_fail(error, VF_ERROR_INVALID, "cannot start the HTTP server; check its key and certificate");
         return NULL;
     }
-    fd_steal(&listener);
     return server;
 }
 
