@@ -26,7 +26,7 @@ void findings_add(Findings *findings, FindingSeverity severity, const char *code
                   const char *advice, const char *message_format, ...) G_GNUC_PRINTF(6, 7);
 guint findings_count(const Findings *findings, FindingSeverity at_least);
 guint findings_length(const Findings *findings);
-const Finding *findings_get(const Findings *findings, guint index); /* blockers first */
+const Finding *findings_get(const Findings *findings, guint index);       /* blockers first */
 const Finding *findings_find(const Findings *findings, const char *code); /* NULL when none */
 const char *finding_severity_name(FindingSeverity severity);
 Json *findings_to_json(const Findings *findings);

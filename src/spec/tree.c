@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "base/secret.h"
 #include "spec/tree-build.h"
 
 #include <string.h>
@@ -10,6 +11,9 @@ static void node_free(gpointer data)
 {
     TreeNode *node = data;
 
+    /* It may be a password. */
+    if (node->text != NULL)
+        secret_wipe(node->text, strlen(node->text));
     g_free(node->key);
     g_free(node->text);
     g_clear_pointer(&node->children, g_ptr_array_unref);
@@ -59,11 +63,15 @@ Tree *tree_parse(const char *text, gsize length, const char *name, GError **erro
 
 Tree *tree_load(const char *path, GError **error)
 {
-    g_autofree char *text = NULL;
     gsize length = 0;
+    g_autofree char *text = io_read_file(path, TREE_MAX_BYTES, &length, error);
+    Tree *tree = NULL;
 
-    text = io_read_file(path, TREE_MAX_BYTES, &length, error);
-    return text != NULL ? tree_parse(text, length, path, error) : NULL;
+    if (text == NULL)
+        return NULL;
+    tree = tree_parse(text, length, path, error);
+    secret_wipe(text, length);
+    return tree;
 }
 
 void tree_free(Tree *tree)
