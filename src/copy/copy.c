@@ -229,7 +229,7 @@ static void disk_run_start(DiskRun *disk)
 
 static gboolean disk_run_is_idle(DiskRun *disk)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&disk->engine->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&disk->engine->lock);
 
     return disk->state == DISK_AT_WORK && disk->running == 0;
 }

@@ -104,7 +104,7 @@ static gboolean cursor_next(Cursor *cursor, guint64 *ret_start, guint64 *ret_end
 
 gboolean chunk_queue_take(ChunkQueue *queue, Chunk *ret_chunk)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&queue->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&queue->lock);
     guint64 start, end;
     gboolean zero = cursor_next(&queue->zero, &start, &end);
 
@@ -116,7 +116,7 @@ gboolean chunk_queue_take(ChunkQueue *queue, Chunk *ret_chunk)
 
 guint64 chunk_queue_finish(ChunkQueue *queue, const Chunk *chunk)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&queue->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&queue->lock);
 
     add_done(queue->done, chunk->offset, chunk->offset + chunk->length);
     return queue->finished += chunk->length;
@@ -124,14 +124,14 @@ guint64 chunk_queue_finish(ChunkQueue *queue, const Chunk *chunk)
 
 guint64 chunk_queue_finished(ChunkQueue *queue)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&queue->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&queue->lock);
 
     return queue->finished;
 }
 
 Extents *chunk_queue_done(ChunkQueue *queue)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&queue->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&queue->lock);
 
     return extents_copy(queue->finished == queue->work ? queue->everything : queue->done);
 }

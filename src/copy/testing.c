@@ -24,7 +24,7 @@ typedef struct {
 static gboolean ask(Disk *disk, HookEvent event, GError **error)
 {
     HookDisk *self = (HookDisk *)disk;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&self->lock);
 
     return self->hook(event, ++self->counts[event], self->data, error);
 }
@@ -97,14 +97,14 @@ static gboolean durable_pread(Disk *disk, void *buffer, gsize length, guint64 of
 
 static gboolean durable_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offset, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&((DurableDisk *)disk)->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&((DurableDisk *)disk)->lock);
 
     return disk_pwrite(((DurableDisk *)disk)->cache, buffer, length, offset, error);
 }
 
 static gboolean durable_zero(Disk *disk, guint64 offset, guint64 length, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&((DurableDisk *)disk)->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&((DurableDisk *)disk)->lock);
 
     return disk_zero(((DurableDisk *)disk)->cache, offset, length, error);
 }
@@ -117,7 +117,7 @@ static gboolean durable_extents(Disk *disk, guint64 offset, guint64 length, GArr
 static gboolean durable_flush(Disk *disk, GError **error)
 {
     DurableDisk *self = (DurableDisk *)disk;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&self->lock);
+    g_autoptr(GMutexLocker) locker G_GNUC_UNUSED = g_mutex_locker_new(&self->lock);
     g_autofree guint8 *piece = g_malloc(PIECE);
 
     for (guint64 offset = 0; offset < disk_size(disk); offset += PIECE) {
