@@ -75,17 +75,17 @@ static const char *class_hint(VfErrorClass class)
     case VF_ERROR_AUTH:
         return ": the privileges Datastore.Browse and Datastore.FileManagement are needed";
     case VF_ERROR_UNSUPPORTED:
-        return ": the server does not answer byte ranges of this file";
+        return ": no byte range of a file came back";
     default:
         return "";
     }
 }
 
-static gboolean fail_status(const HttpsBytes *https, const HttpAnswer *answer, GError **error)
+gboolean https_fail_status(const char *url, const HttpAnswer *answer, GError **error)
 {
     VfErrorClass class = status_class(answer);
 
-    return vf_fail(error, class, "%s: status %u%s", https->url, answer->status, class_hint(class));
+    return vf_fail(error, class, "%s: status %u%s", url, answer->status, class_hint(class));
 }
 
 /* Everything that says "these are other bytes than you asked for". */
@@ -136,7 +136,7 @@ static gboolean get_range(HttpsBytes *https, void *buffer, gsize length, guint64
 
     *reply = (Reply){.status = answer.status, .retry_after = answer.retry_after};
     if (answer.status != 0 && answer.status != 206)
-        return fail_status(https, &answer, error);
+        return https_fail_status(https->url, &answer, error);
     if (answer.status == 206 && !check_partial(https, &answer, length, offset, error))
         return FALSE;
     if (vf_error_is(problem, VF_ERROR_INVALID))
@@ -163,7 +163,7 @@ static gboolean fail_head(HttpsBytes *https, const HttpAnswer *head, GError **er
         g_propagate_error(error, g_steal_pointer(&reason));
         return FALSE;
     }
-    return fail_status(https, head, error);
+    return https_fail_status(https->url, head, error);
 }
 
 static gboolean get_head(HttpsBytes *https, Reply *reply, GError **error)

@@ -24,3 +24,7 @@ typedef struct {
  * VF_ERROR_CONFLICT, 404 with VF_ERROR_NOT_FOUND. `client` must outlive the bytes.  `url` is complete and
  * encoded. */
 Bytes *bytes_open_https(HttpClient *client, const char *url, const HttpsOptions *options, GError **error);
+
+/* Turns a status that is not the one that was hoped for into an error of the classes above.  Returns FALSE.
+ */
+gboolean https_fail_status(const char *url, const HttpAnswer *answer, GError **error);

@@ -23,3 +23,9 @@ char *vsphere_dup_session_key(Vsphere *vsphere);
  */
 gboolean vsphere_plain(const Vsphere *vsphere);
 void vsphere_set_plain(Vsphere *vsphere);
+
+const Cancel *vsphere_cancel(const Vsphere *vsphere); /* NULL when there is none */
+
+/* Set once a name on a datastore turned out to be decoded twice by the server. */
+gboolean vsphere_encodes_twice(const Vsphere *vsphere);
+void vsphere_set_encodes_twice(Vsphere *vsphere, gboolean twice);

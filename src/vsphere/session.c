@@ -17,7 +17,8 @@ struct Vsphere {
     SoapClient *soap;
     VimServiceContent *content;
     VsphereAbout about;
-    gboolean plain;
+    gboolean plain, encodes_twice;
+    const Cancel *cancel; /* may be NULL */
     gint last_call;    /* atomic: seconds on the monotonic clock */
     GMutex login_lock; /* guards what follows, and that one thread logs in at a time */
     char *session_key; /* NULL: not logged in yet */
@@ -209,6 +210,7 @@ Vsphere *vsphere_open(const VsphereOptions *options, GError **error)
     vsphere->server = complete_server(options->host, options->port);
     vsphere->user = g_strdup(options->user);
     vsphere->password = secret_ref(options->password);
+    vsphere->cancel = options->cancel;
     vsphere->http = new_http(vsphere->server, &options->trust, error);
     if (vsphere->http == NULL)
         return NULL;
@@ -284,4 +286,19 @@ gboolean vsphere_plain(const Vsphere *vsphere)
 void vsphere_set_plain(Vsphere *vsphere)
 {
     vsphere->plain = TRUE;
+}
+
+const Cancel *vsphere_cancel(const Vsphere *vsphere)
+{
+    return vsphere->cancel;
+}
+
+gboolean vsphere_encodes_twice(const Vsphere *vsphere)
+{
+    return vsphere->encodes_twice;
+}
+
+void vsphere_set_encodes_twice(Vsphere *vsphere, gboolean twice)
+{
+    vsphere->encodes_twice = twice;
 }
