@@ -271,11 +271,11 @@ static HttpRoute route_of(const HttpClient *client, const char *pin, const char 
  * ---------------------------------------------------------------------------------------------------- */
 
 /* What the server shows now. */
-static TlsPeer *look(const HttpClient *client, GError **error)
+static TlsPeer *look(const HttpClient *client, const Cancel *cancel, GError **error)
 {
     g_autoptr(HttpConnection) connection = http_connection_new();
     HttpRoute route = route_of(client, NULL, NULL);
-    TlsPeer *peer = http_connection_look(connection, &route, client->base, error);
+    TlsPeer *peer = http_connection_look(connection, &route, client->base, cancel, error);
 
     if (peer == NULL)
         g_prefix_error(error, "%s: ", client->base);
@@ -283,10 +283,10 @@ static TlsPeer *look(const HttpClient *client, GError **error)
 }
 
 /* Under look_lock. */
-static const TlsPeer *look_once(HttpClient *client, GError **error)
+static const TlsPeer *look_once(HttpClient *client, const Cancel *cancel, GError **error)
 {
     if (client->peer == NULL)
-        client->peer = look(client, error);
+        client->peer = look(client, cancel, error);
     return client->peer;
 }
 
@@ -295,7 +295,7 @@ const TlsPeer *http_client_peer(HttpClient *client, GError **error)
     const TlsPeer *peer;
 
     g_mutex_lock(&client->look_lock);
-    peer = look_once(client, error);
+    peer = look_once(client, NULL, error);
     g_mutex_unlock(&client->look_lock);
     return peer;
 }
@@ -305,21 +305,22 @@ static gboolean fail_untrusted(const HttpClient *client, const TlsPeer *peer, co
 {
     return vf_fail(
         error, VF_ERROR_AUTH,
-        "the certificate of %s is not trusted: %s.  It shows SHA-256 %s, SHA-1 %s (subject %s, issuer %s).  "
-        "If that is what the server's own console says, give it as `thumbprint`; otherwise give the CA's "
-        "certificate as `ca_file`",
+        "the certificate of %s is not trusted: %s. It shows SHA-256 %s, SHA-1 %s (subject %s, issuer %s). If "
+        "the "
+        "server's own console says the same, accept it with `thumbprint`; or name the file of its CA's "
+        "certificate with `ca_file`",
         client->base, reason, peer->sha256, peer->sha1, peer->subject, peer->issuer);
 }
 
 /* Under look_lock: the pin that holds later connections to the key that was seen, once the certificate is the
  * right one. */
-static gboolean pin_once(HttpClient *client, GError **error)
+static gboolean pin_once(HttpClient *client, const Cancel *cancel, GError **error)
 {
     const TlsPeer *peer;
 
     if (client->pin != NULL || client->trust.thumbprint == NULL)
         return TRUE;
-    peer = look_once(client, error);
+    peer = look_once(client, cancel, error);
     if (peer == NULL)
         return FALSE;
     if (!tls_peer_matches(peer, client->trust.thumbprint)) {
@@ -331,12 +332,12 @@ static gboolean pin_once(HttpClient *client, GError **error)
     return TRUE;
 }
 
-static gboolean ensure_pin(HttpClient *client, GError **error)
+static gboolean ensure_pin(HttpClient *client, const Cancel *cancel, GError **error)
 {
     gboolean success;
 
     g_mutex_lock(&client->look_lock);
-    success = pin_once(client, error);
+    success = pin_once(client, cancel, error);
     g_mutex_unlock(&client->look_lock);
     return success;
 }
@@ -347,7 +348,7 @@ static void explain_untrusted(const HttpClient *client, GError **error)
 {
     g_autoptr(GError) reason = g_steal_pointer(error);
     g_autoptr(GError) ignored = NULL;
-    g_autoptr(TlsPeer) peer = look(client, &ignored);
+    g_autoptr(TlsPeer) peer = look(client, NULL, &ignored);
 
     if (peer != NULL)
         fail_untrusted(client, peer, reason->message, error);
@@ -386,7 +387,7 @@ gboolean http_request(HttpClient *client, const HttpRequest *request, HttpAnswer
     gboolean success;
 
     *answer = (HttpAnswer){.content_length = -1};
-    if (url == NULL || !ensure_pin(client, error))
+    if (url == NULL || !ensure_pin(client, request->cancel, error))
         return FALSE;
     connection = borrow(client, request->cancel, error);
     if (connection == NULL)

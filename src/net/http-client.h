@@ -9,6 +9,10 @@
  * VF_ERROR_AUTH, with both thumbprints of what the server showed and how to accept it.  A status of 400 and
  * above is no error here.
  *
+ * A request with a body goes out at most once: when a kept connection dies under it the error is
+ * VF_ERROR_TRANSIENT, and the caller, who knows whether twice is too often, decides.  Others are sent again
+ * silently.
+ *
  * Thread rule: http_request() may be called from many threads at once; each takes a connection of the pool
  * for the time of the request.
  */

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #define RECEIVE_BUFFER   (512 * KIB)
+#define SEND_BUFFER      (256 * KIB)
 #define DEFAULT_MAX_BODY (64 * MIB)
 #define LONGEST_WAIT_MS  1000
 
@@ -29,6 +30,7 @@ typedef struct {
     GString *body; /* unless the caller's buffer takes it */
     gsize max_body;
     gboolean too_large;
+    gsize sent; /* of the request's body */
     char *cookie;
     gint64 started_at; /* monotonic microseconds, as below */
     curl_off_t moved;  /* bytes in both directions when we last looked */
@@ -217,22 +219,49 @@ static HeaderList *make_headers(const HttpRequest *request)
     return list;
 }
 
-static void set_method(CURL *easy, const HttpRequest *request)
+static size_t give_body(char *buffer, size_t size, size_t count, void *user)
 {
+    Transfer *transfer = user;
+    gsize length = MIN(size * count, transfer->request->body_length - transfer->sent);
+
+    memcpy(buffer, (const guint8 *)transfer->request->body + transfer->sent, length);
+    transfer->sent += length;
+    return length;
+}
+
+/* libcurl goes back to the start when a kept connection dies under a request, to send it again by itself. The
+ * server may have carried it out already, and only the caller knows whether twice is too often. */
+static int refuse_to_send_again(void *user, curl_off_t offset, int origin)
+{
+    return CURL_SEEKFUNC_FAIL;
+}
+
+static void set_body(Transfer *transfer)
+{
+    CURL *easy = transfer->easy;
+    gsize length = transfer->request->body != NULL ? transfer->request->body_length : 0;
+
+    curl_easy_setopt(easy, CURLOPT_POST, 1L);
+    curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)length);
+    curl_easy_setopt(easy, CURLOPT_UPLOAD_BUFFERSIZE, (long)SEND_BUFFER);
+    curl_easy_setopt(easy, CURLOPT_READFUNCTION, give_body);
+    curl_easy_setopt(easy, CURLOPT_READDATA, transfer);
+    curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, refuse_to_send_again);
+}
+
+static void set_method(Transfer *transfer)
+{
+    const HttpRequest *request = transfer->request;
     const char *method = request->method != NULL ? request->method : "GET";
     gboolean with_body = request->body != NULL || strcmp(method, "POST") == 0 || strcmp(method, "PUT") == 0;
 
     if (strcmp(method, "HEAD") == 0) {
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        curl_easy_setopt(transfer->easy, CURLOPT_NOBODY, 1L);
         return;
     }
-    if (with_body) {
-        curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE,
-                         (curl_off_t)(request->body != NULL ? request->body_length : 0));
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
-    }
-    curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, method);
+    if (with_body)
+        set_body(transfer);
+    curl_easy_setopt(transfer->easy, CURLOPT_CUSTOMREQUEST, method);
 }
 
 static void set_request(Transfer *transfer, const HttpRoute *route, HeaderList *headers)
@@ -240,7 +269,7 @@ static void set_request(Transfer *transfer, const HttpRoute *route, HeaderList *
     CURL *easy = transfer->easy;
     const HttpRequest *request = transfer->request;
 
-    set_method(easy, request);
+    set_method(transfer);
     curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
     curl_easy_setopt(easy, CURLOPT_COOKIE, route->cookie);
     curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)RECEIVE_BUFFER);
@@ -289,6 +318,10 @@ static gboolean check_result(const Transfer *transfer, CURLcode code, GError **e
     /* The text of an earlier try on a stale connection may still stand in `problem`. */
     if (code == CURLE_SSL_PINNEDPUBKEYNOTMATCH)
         return vf_fail(error, VF_ERROR_AUTH, "its key is not the one that was accepted");
+    if (code == CURLE_SEND_FAIL_REWIND)
+        return vf_fail(
+            error, VF_ERROR_TRANSIENT,
+            "the connection was lost after the request had gone out; it may have been carried out");
     if (code != CURLE_OK)
         return vf_fail(error, class_of(code), "%s",
                        *transfer->problem != '\0' ? transfer->problem : curl_easy_strerror(code));
@@ -378,9 +411,9 @@ gboolean http_transfer(HttpConnection *connection, const HttpRoute *route, const
 }
 
 TlsPeer *http_connection_look(HttpConnection *connection, const HttpRoute *route, const char *url,
-                              GError **error)
+                              const Cancel *cancel, GError **error)
 {
-    static const HttpRequest nothing = {0};
+    const HttpRequest nothing = {.cancel = cancel};
     g_auto(HttpAnswer) answer = {0};
     HttpRoute believing = *route;
     Transfer transfer = {.easy = connection->easy, .request = &nothing, .answer = &answer};

@@ -32,4 +32,4 @@ gboolean http_transfer(HttpConnection *connection, const HttpRoute *route, const
 
 /* Connects and shakes hands, believing nobody, and tells what was shown. */
 TlsPeer *http_connection_look(HttpConnection *connection, const HttpRoute *route, const char *url,
-                              GError **error);
+                              const Cancel *cancel, GError **error);

@@ -5,8 +5,11 @@
 #include "base/io.h"
 #include "net/http-server.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #define FILE_SIZE ((guint64)3 << 20)
 
@@ -544,6 +547,115 @@ static void test_changed_key(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(g_atomic_int_get(&fixture->requests), ==, 1);
 }
 
+/* --- servers that are not what they should be
+ * ------------------------------------------------------------------ */
+
+typedef struct {
+    int listener;
+    gint requests; /* those with a body that arrived whole */
+} RawServer;
+
+static guint16 raw_listen(RawServer *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t length = sizeof address;
+
+    server->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    g_assert_cmpint(bind(server->listener, (struct sockaddr *)&address, sizeof address), ==, 0);
+    g_assert_cmpint(listen(server->listener, 10), ==, 0);
+    g_assert_cmpint(getsockname(server->listener, (struct sockaddr *)&address, &length), ==, 0);
+    return ntohs(address.sin_port);
+}
+
+/* TRUE once a whole request, which ends with "end", has come. */
+static gboolean raw_receive(int fd)
+{
+    GString *text = g_string_new(NULL);
+    gboolean whole = FALSE;
+    char chunk[4096];
+    ssize_t got;
+
+    while (!whole && (got = read(fd, chunk, sizeof chunk)) > 0) {
+        g_string_append_len(text, chunk, got);
+        whole = g_str_has_suffix(text->str, "end");
+    }
+    g_string_free(text, TRUE);
+    return whole;
+}
+
+/* Answers the first request of each connection, and hangs up when the second has come. */
+static gpointer raw_serve(gpointer data)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    RawServer *server = data;
+    int fd;
+
+    while ((fd = accept(server->listener, NULL, NULL)) >= 0) {
+        if (raw_receive(fd)) {
+            g_atomic_int_inc(&server->requests);
+            g_assert_cmpint(write(fd, answer, strlen(answer)), ==, (gssize)strlen(answer));
+            g_atomic_int_add(&server->requests, raw_receive(fd));
+        }
+        close(fd);
+    }
+    return NULL;
+}
+
+static void test_at_most_once(Fixture *fixture, gconstpointer data)
+{
+    RawServer server = {0};
+    g_autofree char *base = g_strdup_printf("http://127.0.0.1:%u", (guint)raw_listen(&server));
+    GThread *thread = g_thread_new("server", raw_serve, &server);
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HttpClient) client = http_client_new(base, NULL, &error);
+    const HttpRequest request = {.method = "POST", .target = "/", .body = "the end", .body_length = 7};
+    g_autofree char *message = NULL;
+
+    assert_body(client, &request, 200, "ok");
+    assert_fails(client, &request, VF_ERROR_TRANSIENT, &message);
+    g_assert_cmpint(g_atomic_int_get(&server.requests), ==, 2);
+    assert_body(client, &request, 200, "ok");
+    g_clear_pointer(&client, http_client_free);
+    shutdown(server.listener, SHUT_RDWR);
+    g_thread_join(thread);
+    close(server.listener);
+}
+
+/* It accepts and says nothing. */
+static void test_no_handshake(Fixture *fixture, gconstpointer data)
+{
+    RawServer server = {0};
+    g_autofree char *base = g_strdup_printf("https://127.0.0.1:%u", (guint)raw_listen(&server));
+    HttpClientOptions options = {.trust = {.thumbprint = fixture->peer->sha1}, .connect_timeout_ms = 200};
+    g_autoptr(GError) error = NULL;
+    g_autoptr(HttpClient) impatient = http_client_new(base, &options, &error);
+    g_autoptr(HttpClient) patient = NULL;
+    g_autoptr(Cancel) cancel = cancel_new();
+    GThread *thread = g_thread_new("firer", fire_soon, cancel);
+
+    options.connect_timeout_ms = 60000;
+    patient = http_client_new(base, &options, &error);
+    g_assert_null(http_client_peer(impatient, &error));
+    g_assert_error(error, VF_ERROR, VF_ERROR_TRANSIENT);
+    assert_fails(impatient, &(HttpRequest){.target = "/"}, VF_ERROR_TRANSIENT, NULL);
+    assert_fails(patient, &(HttpRequest){.target = "/", .cancel = cancel}, VF_ERROR_CANCELLED, NULL);
+    g_thread_join(thread);
+    close(server.listener);
+}
+
+static void test_no_tls(Fixture *fixture, gconstpointer data)
+{
+    g_autofree char *base = NULL;
+    g_autoptr(HttpClient) client = NULL;
+    g_autoptr(GError) error = NULL;
+
+    http_server_stop(fixture->server);
+    fixture->server = http_server_start(&(HttpServerOptions){.handler = handle, .data = fixture}, &error);
+    base = g_strdup_printf("https://127.0.0.1:%u", (guint)http_server_port(fixture->server));
+    client = http_client_new(base, NULL, &error);
+    assert_fails(client, &(HttpRequest){.target = "/echo"}, VF_ERROR_TRANSIENT, NULL);
+}
+
 /* --- many at once
  * --------------------------------------------------------------------------------------------- */
 
@@ -593,6 +705,9 @@ int main(int argc, char **argv)
     add("/http/unknown-ca", test_unknown_ca);
     add("/http/ca-file", test_ca_file);
     add("/http/changed-key", test_changed_key);
+    add("/http/at-most-once", test_at_most_once);
+    add("/http/no-handshake", test_no_handshake);
+    add("/http/no-tls", test_no_tls);
     add("/http/threads", test_threads);
     return g_test_run();
 }

@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 #include "base/proc.h"
-#include "net/http-server.h"
 
 #include <string.h>
 
@@ -95,57 +94,11 @@ static void test_not_a_certificate(void)
     g_assert_error(error, VF_ERROR, VF_ERROR_INVALID);
 }
 
-static void answer(HttpExchange *exchange, gpointer data)
-{
-    http_answer_text(exchange, 200, "text/plain", "");
-}
-
-static void test_look(void)
-{
-    static const char *const names[] = {"localhost", NULL};
-    g_autofree char *key = NULL, *pem = NULL;
-    g_autoptr(TlsPeer) expected = NULL, seen = NULL;
-    g_autoptr(HttpServer) server = NULL;
-    g_autoptr(GError) error = NULL;
-    guint16 port;
-
-    g_assert_true(tls_make_certificate(names, &key, &pem, &error));
-    expected = tls_peer_from_pem(pem, &error);
-    server =
-        http_server_start(&(HttpServerOptions){.key_pem = key, .cert_pem = pem, .handler = answer}, &error);
-    g_assert_no_error(error);
-    port = http_server_port(server);
-    seen = tls_look("localhost", port, 10000, &error);
-    g_assert_no_error(error);
-    g_assert_cmpstr(seen->sha256, ==, expected->sha256);
-    g_assert_cmpstr(seen->spki_sha256, ==, expected->spki_sha256);
-
-    g_clear_pointer(&server, http_server_stop);
-    g_assert_null(tls_look("127.0.0.1", port, 10000, &error));
-    g_assert_error(error, VF_ERROR, VF_ERROR_TRANSIENT);
-}
-
-/* A server that accepts and then says nothing, or nothing of TLS, does not hold us. */
-static void test_look_at_no_tls(void)
-{
-    g_autoptr(HttpServer) server = NULL;
-    g_autoptr(GError) error = NULL;
-    gint64 start = g_get_monotonic_time();
-
-    server = http_server_start(&(HttpServerOptions){.handler = answer}, &error);
-    g_assert_no_error(error);
-    g_assert_null(tls_look("127.0.0.1", http_server_port(server), 300, &error));
-    g_assert_error(error, VF_ERROR, VF_ERROR_TRANSIENT);
-    g_assert_cmpint(g_get_monotonic_time() - start, <, 20 * G_USEC_PER_SEC);
-}
-
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/tls-trust/parse", test_parse);
     g_test_add_func("/tls-trust/against-openssl", test_against_openssl);
     g_test_add_func("/tls-trust/not-a-certificate", test_not_a_certificate);
-    g_test_add_func("/tls-trust/look", test_look);
-    g_test_add_func("/tls-trust/look-at-no-tls", test_look_at_no_tls);
     return g_test_run();
 }

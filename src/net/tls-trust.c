@@ -1,18 +1,13 @@
 #include "net/tls-trust.h"
 
 #include "base/error.h"
-#include "base/io.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <netdb.h>
-#include <poll.h>
 #include <string.h>
-#include <sys/socket.h>
 
 #define SHA1_BYTES       20u
 #define SHA256_BYTES     32u
@@ -21,8 +16,6 @@
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_privkey_t, gnutls_x509_privkey_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_pubkey_t, gnutls_pubkey_deinit, NULL)
-G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_session_t, gnutls_deinit, NULL)
-G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_certificate_credentials_t, gnutls_certificate_free_credentials, NULL)
 
 /* --- thumbprints
  * ---------------------------------------------------------------------------------------------- */
@@ -172,121 +165,6 @@ TlsPeer *tls_peer_from_pem(const char *pem, GError **error)
     const gnutls_datum_t encoded = {.data = (guint8 *)pem, .size = (guint)strlen(pem)};
 
     return describe_encoded(&encoded, GNUTLS_X509_FMT_PEM, error);
-}
-
-/* --- looking at a server
- * -------------------------------------------------------------------------------------- */
-
-static gint64 milliseconds_left(gint64 deadline)
-{
-    return MAX(0, (deadline - g_get_monotonic_time()) / 1000);
-}
-
-/* 0, or the errno of why not. */
-static int connect_until(int fd, const struct addrinfo *address, gint64 deadline)
-{
-    struct pollfd descriptor = {.fd = fd, .events = POLLOUT};
-    int problem = 0;
-    socklen_t length = sizeof problem;
-    int ready;
-
-    if (connect(fd, address->ai_addr, address->ai_addrlen) == 0)
-        return 0;
-    if (errno != EINPROGRESS)
-        return errno;
-    do
-        ready = poll(&descriptor, 1, (int)milliseconds_left(deadline));
-    while (ready < 0 && errno == EINTR);
-    if (ready <= 0)
-        return ETIMEDOUT;
-    return getsockopt(fd, SOL_SOCKET, SO_ERROR, &problem, &length) == 0 ? problem : errno;
-}
-
-/* The first address that answers; -1 when none does. */
-static int connect_to(const char *host, guint16 port, gint64 deadline, GError **error)
-{
-    const struct addrinfo hints = {.ai_flags = AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
-    g_autofree char *service = g_strdup_printf("%u", (guint)port);
-    struct addrinfo *addresses = NULL;
-    g_auto(Fd) fd = -1;
-    int problem = getaddrinfo(host, service, &hints, &addresses);
-
-    if (problem != 0) {
-        vf_fail(error, VF_ERROR_TRANSIENT, "cannot resolve %s: %s", host, gai_strerror(problem));
-        return -1;
-    }
-    for (const struct addrinfo *address = addresses; address != NULL && fd < 0; address = address->ai_next) {
-        fd = socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-        problem = fd >= 0 ? connect_until(fd, address, deadline) : errno;
-        if (problem != 0)
-            fd_close(&fd);
-    }
-    freeaddrinfo(addresses);
-    if (fd < 0)
-        vf_fail_errno(error, VF_ERROR_TRANSIENT, problem, "cannot connect to %s port %s", host, service);
-    return fd_steal(&fd);
-}
-
-static int wait_readable(gnutls_transport_ptr_t transport, unsigned int milliseconds)
-{
-    struct pollfd descriptor = {.fd = GPOINTER_TO_INT(transport), .events = POLLIN};
-
-    return poll(&descriptor, 1, (int)MIN(milliseconds, (guint)G_MAXINT));
-}
-
-/* 0 or a GnuTLS error; nothing is verified. */
-static int shake_hands(gnutls_session_t session, int fd, const char *host, gint64 deadline)
-{
-    guint8 address[sizeof(struct in6_addr)];
-    int code;
-
-    gnutls_set_default_priority(session);
-    gnutls_transport_set_int(session, fd);
-    gnutls_transport_set_pull_timeout_function(session, wait_readable);
-    gnutls_handshake_set_timeout(session, (guint)milliseconds_left(deadline) + 1);
-    if (inet_pton(AF_INET, host, address) != 1 && inet_pton(AF_INET6, host, address) != 1)
-        gnutls_server_name_set(session, GNUTLS_NAME_DNS, host, strlen(host));
-    do {
-        code = gnutls_handshake(session);
-        if (code == GNUTLS_E_AGAIN)
-            wait_readable(GINT_TO_POINTER(fd), (guint)milliseconds_left(deadline));
-    } while (code < 0 && !gnutls_error_is_fatal(code) && milliseconds_left(deadline) > 0);
-    return code;
-}
-
-static TlsPeer *look_at(int fd, const char *host, gint64 deadline, GError **error)
-{
-    g_auto(gnutls_certificate_credentials_t) credentials = NULL;
-    g_auto(gnutls_session_t) session = NULL;
-    g_autofree char *doing = g_strdup_printf("no TLS connection to %s", host);
-    const gnutls_datum_t *chain;
-    guint count = 0;
-    int code = gnutls_certificate_allocate_credentials(&credentials);
-
-    if (code >= 0)
-        code = gnutls_init(&session, GNUTLS_CLIENT | GNUTLS_NONBLOCK | GNUTLS_NO_SIGNAL);
-    if (code >= 0)
-        code = gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials);
-    if (code >= 0)
-        code = shake_hands(session, fd, host, deadline);
-    if (code < 0) {
-        fail_gnutls(error, VF_ERROR_TRANSIENT, code, doing);
-        return NULL;
-    }
-    chain = gnutls_certificate_get_peers(session, &count);
-    if (chain == NULL || count == 0) {
-        vf_fail(error, VF_ERROR_INVALID, "%s shows no certificate", host);
-        return NULL;
-    }
-    return describe_encoded(&chain[0], GNUTLS_X509_FMT_DER, error);
-}
-
-TlsPeer *tls_look(const char *host, guint16 port, guint timeout_ms, GError **error)
-{
-    gint64 deadline = g_get_monotonic_time() + (gint64)timeout_ms * 1000;
-    g_auto(Fd) fd = connect_to(host, port, deadline, error);
-
-    return fd >= 0 ? look_at(fd, host, deadline, error) : NULL;
 }
 
 /* --- making one

@@ -14,7 +14,7 @@ typedef struct {
     gboolean insecure;
 } TlsTrust;
 
-/* What a server showed us. */
+/* What a server showed us: http_client_peer() looks. */
 typedef struct {
     char *sha1;   /* "AA:BB:...", 59 characters */
     char *sha256; /* 95 characters */
@@ -28,10 +28,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(TlsPeer, tls_peer_free)
 
 /* VF_ERROR_INVALID when it is neither 20 nor 32 bytes of hex.  Normalised: upper case with colons. */
 char *tls_thumbprint_parse(const char *text, GError **error);
-
-/* Connects, shakes hands, and looks at the leaf, believing nobody.  VF_ERROR_TRANSIENT when it cannot
- * connect. */
-TlsPeer *tls_look(const char *host, guint16 port, guint timeout_ms, GError **error);
 
 /* TRUE when `thumbprint` (either kind, normalised) is this peer's. */
 gboolean tls_peer_matches(const TlsPeer *peer, const char *thumbprint);
