@@ -1,7 +1,7 @@
 /* migration/schedule.h: between two rounds: wait, copy again, or cut over?  A pure function of what is known.
  *
- * The worker asks about twice a second while it waits, so that a request or a new finalize_at is seen at once.
- * Thread rule: pure functions.
+ * The worker asks about twice a second while it waits, so that a request or a new finalize_at is seen at
+ * once. Thread rule: pure functions.
  */
 #pragma once
 
@@ -23,10 +23,10 @@ typedef struct {
 
 typedef struct {
     ScheduleAction action;
-    double wait;          /* seconds until something is due; WAIT only */
-    gboolean last_warm;   /* CUT_OVER: with a warm round right before the shutdown */
-    gboolean probe;       /* ROUND: made at once to measure */
-    const char *reason;   /* for people; static */
+    double wait;        /* seconds until something is due; WAIT only */
+    gboolean last_warm; /* CUT_OVER: with a warm round right before the shutdown */
+    gboolean probe;     /* ROUND: made at once to measure */
+    const char *reason; /* for people; static */
 } ScheduleDecision;
 
 ScheduleDecision schedule_decide(const VmSpec *spec, const ScheduleInput *input);

@@ -1,7 +1,8 @@
-/* migration/stage.h: the stages of one VM, which may follow which, and which request is allowed in which: two tables.
+/* migration/stage.h: the stages of one VM, which may follow which, and which request is allowed in which: two
+ * tables.
  *
- *   init -> base_copy -> delta (loop) -> final_sync -> converting -> import_root_disk -> import_data_disk -> done
- *   and awaiting_shutdown_action, failed, cancelled, rolled_back.
+ *   init -> base_copy -> delta (loop) -> final_sync -> converting -> import_root_disk -> import_data_disk ->
+ * done and awaiting_shutdown_action, failed, cancelled, rolled_back.
  *
  * The names are the seed system's and go into the store, JSON and the REST API as they are.
  */
