@@ -2,9 +2,9 @@
  * it could be meant: so a VM that is called like another one's moref is noticed, and not chosen.
  */
 #include "base/error.h"
+#include "vsphere/folders.h"
 #include "vsphere/inventory.h"
 #include "vsphere/property.h"
-#include "vsphere/tree.h"
 
 #include <string.h>
 
@@ -13,15 +13,15 @@
 #define WORD_MAX   128
 
 typedef struct {
-    Tree *tree;
+    Folders *folders;
     const char *root;
     const GPtrArray *objects;
 } Names;
 
 static gboolean path_matches(const Names *names, const VimVmName *vm, const char *ref)
 {
-    g_autofree char *path = tree_path(names->tree, &vm->managed, names->root);
-    g_autofree char *plain = tree_unescape(path);
+    g_autofree char *path = folders_path(names->folders, &vm->managed, names->root);
+    g_autofree char *plain = folders_unescape(path);
     gsize skip = *ref == '/' ? 0 : 1;
 
     return *path == '/' && (strcmp(path + skip, ref) == 0 || strcmp(plain + skip, ref) == 0);
@@ -29,7 +29,7 @@ static gboolean path_matches(const Names *names, const VimVmName *vm, const char
 
 static gboolean is_meant(const Names *names, const VimVmName *vm, const char *ref)
 {
-    g_autofree char *plain = vm->name != NULL ? tree_unescape(vm->name) : NULL;
+    g_autofree char *plain = vm->name != NULL ? folders_unescape(vm->name) : NULL;
 
     return g_strcmp0(vm->name, ref) == 0 || g_strcmp0(plain, ref) == 0 ||
            strcmp(vm->managed.moref, ref) == 0 ||
@@ -107,7 +107,7 @@ static GArray *near_names(const Names *names, const char *ref)
         guint apart = vm != NULL && vm->name != NULL ? distance(word, vm->name) : G_MAXUINT;
 
         if (apart <= MAX(2, strlen(word) / 3))
-            g_array_append_vals(near, &(Near){apart, tree_unescape(vm->name)}, 1);
+            g_array_append_vals(near, &(Near){apart, folders_unescape(vm->name)}, 1);
     }
     g_array_sort(near, compare_near);
     return near;
@@ -132,7 +132,7 @@ static void fail_ambiguous(const Vsphere *vsphere, const Names *names, const cha
 
     for (guint i = 0; i < MIN(candidates->len, LISTED_MAX); i++) {
         const VimVmName *vm = candidates->pdata[i];
-        g_autofree char *path = tree_path(names->tree, &vm->managed, names->root);
+        g_autofree char *path = folders_path(names->folders, &vm->managed, names->root);
 
         g_string_append_printf(list, "%s%s (%s)", i == 0 ? "" : ", ", path, vm->managed.moref);
     }
@@ -148,9 +148,9 @@ VsphereVm *vsphere_find_vm(Vsphere *vsphere, const char *ref, GError **error)
     static const VimType *const wanted[] = {&vim_vm_name_type, &vim_folder_type, &vim_datacenter_type,
                                             &vim_virtual_app_type, NULL};
     g_autoptr(GPtrArray) objects = property_read_all(vsphere, wanted, error);
-    g_autoptr(Tree) tree = objects != NULL ? tree_new(objects) : NULL;
+    g_autoptr(Folders) folders = objects != NULL ? folders_new(objects) : NULL;
     g_autoptr(GPtrArray) candidates = NULL;
-    Names names = {.tree = tree, .root = vsphere_content(vsphere)->root_folder, .objects = objects};
+    Names names = {.folders = folders, .root = vsphere_content(vsphere)->root_folder, .objects = objects};
 
     if (objects == NULL)
         return NULL;

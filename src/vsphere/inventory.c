@@ -24,7 +24,7 @@ GPtrArray *vsphere_list_vms(Vsphere *vsphere, gboolean with_templates, GError **
         &vim_host_system_type, &vim_portgroup_type, &vim_opaque_network_type, NULL,
     };
     g_autoptr(GPtrArray) objects = property_read_all(vsphere, wanted, error);
-    g_autoptr(Tree) tree = objects != NULL ? tree_new(objects) : NULL;
+    g_autoptr(Folders) folders = objects != NULL ? folders_new(objects) : NULL;
     g_autoptr(GPtrArray) vms = g_ptr_array_new_with_free_func((GDestroyNotify)vsphere_vm_free);
 
     for (guint i = 0; objects != NULL && i < objects->len; i++) {
@@ -33,7 +33,7 @@ GPtrArray *vsphere_list_vms(Vsphere *vsphere, gboolean with_templates, GError **
 
         if (properties == NULL || (properties->template && !with_templates))
             continue;
-        vm = vm_from_properties(properties, tree, vsphere_content(vsphere)->root_folder, error);
+        vm = vm_from_properties(properties, folders, vsphere_content(vsphere)->root_folder, error);
         if (vm == NULL)
             return NULL;
         g_ptr_array_add(vms, vm);
@@ -100,12 +100,12 @@ static gboolean check_readable(const VimVm *properties, const char *moref, GErro
 VsphereVm *vsphere_get_vm(Vsphere *vsphere, const char *moref, const char *instance_uuid, GError **error)
 {
     g_autoptr(GPtrArray) objects = read_around(vsphere, moref, error);
-    g_autoptr(Tree) tree = objects != NULL ? tree_new(objects) : NULL;
+    g_autoptr(Folders) folders = objects != NULL ? folders_new(objects) : NULL;
     const VimVm *properties = NULL;
 
     if (objects == NULL)
         return NULL;
-    properties = vim_cast(g_hash_table_lookup(tree, moref), &vim_vm_type);
+    properties = vim_cast(g_hash_table_lookup(folders, moref), &vim_vm_type);
     if (!check_readable(properties, moref, error)) {
         g_prefix_error(error, "%s: ", vsphere_server(vsphere));
         return NULL;
@@ -116,7 +116,7 @@ VsphereVm *vsphere_get_vm(Vsphere *vsphere, const char *moref, const char *insta
                 moref, properties->name, properties->instance_uuid, instance_uuid);
         return NULL;
     }
-    return vm_from_properties(properties, tree, vsphere_content(vsphere)->root_folder, error);
+    return vm_from_properties(properties, folders, vsphere_content(vsphere)->root_folder, error);
 }
 
 /* --- datastores
@@ -133,14 +133,14 @@ static void datastore_free(gpointer data)
     g_free(datastore);
 }
 
-static VsphereDatastore *datastore_new(const VimDatastore *properties, Tree *tree, const char *root)
+static VsphereDatastore *datastore_new(const VimDatastore *properties, Folders *folders, const char *root)
 {
     const VimDatastoreSummary *summary = properties->summary;
     VsphereDatastore *datastore = g_new0(VsphereDatastore, 1);
 
     datastore->moref = g_strdup(properties->managed.moref);
-    datastore->name = tree_name(tree, datastore->moref);
-    datastore->datacenter_path = tree_datacenter_path(tree, &properties->managed, root);
+    datastore->name = folders_name(folders, datastore->moref);
+    datastore->datacenter_path = folders_datacenter_path(folders, &properties->managed, root);
     if (summary != NULL) {
         datastore->capacity = (guint64)MAX(summary->capacity, 0);
         datastore->free = (guint64)MAX(summary->free_space, 0);
@@ -155,7 +155,7 @@ GPtrArray *vsphere_list_datastores(Vsphere *vsphere, GError **error)
     static const VimType *const wanted[] = {&vim_datastore_type, &vim_folder_type, &vim_datacenter_type,
                                             NULL};
     g_autoptr(GPtrArray) objects = property_read_all(vsphere, wanted, error);
-    g_autoptr(Tree) tree = objects != NULL ? tree_new(objects) : NULL;
+    g_autoptr(Folders) folders = objects != NULL ? folders_new(objects) : NULL;
     GPtrArray *datastores;
 
     if (objects == NULL)
@@ -166,7 +166,7 @@ GPtrArray *vsphere_list_datastores(Vsphere *vsphere, GError **error)
 
         if (properties != NULL && properties->name != NULL)
             g_ptr_array_add(datastores,
-                            datastore_new(properties, tree, vsphere_content(vsphere)->root_folder));
+                            datastore_new(properties, folders, vsphere_content(vsphere)->root_folder));
     }
     return datastores;
 }

@@ -102,7 +102,7 @@ static const char *find_in(const GPtrArray *trees, const char *name)
 {
     for (guint i = 0; i < trees->len; i++) {
         const VimVirtualMachineSnapshotTree *tree = trees->pdata[i];
-        g_autofree char *plain = tree_unescape(tree->name);
+        g_autofree char *plain = folders_unescape(tree->name);
         const char *below = NULL;
 
         if (strcmp(plain, name) == 0)

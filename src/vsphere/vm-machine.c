@@ -184,24 +184,24 @@ static void add_disks(Machine *machine, const VimVm *properties, const GPtrArray
 
 /* A distributed port group and an opaque network are named by their own keys, which only their objects
  * translate. */
-static char *network_by_key(Tree *tree, const char *key)
+static char *network_by_key(Folders *folders, const char *key)
 {
     GHashTableIter iterator;
     gpointer object;
 
-    g_hash_table_iter_init(&iterator, tree);
+    g_hash_table_iter_init(&iterator, folders);
     while (g_hash_table_iter_next(&iterator, NULL, &object)) {
         const char *own = vim_get_string(object, "key");
 
         if (own == NULL)
             own = vim_get_string(vim_get_object(object, "summary"), "opaqueNetworkId");
         if (g_strcmp0(own, key) == 0 && vim_get_string(object, "name") != NULL)
-            return tree_unescape(vim_get_string(object, "name"));
+            return folders_unescape(vim_get_string(object, "name"));
     }
     return g_strdup(key);
 }
 
-static char *network_name(const VimVirtualEthernetCard *card, Tree *tree)
+static char *network_name(const VimVirtualEthernetCard *card, Folders *folders)
 {
     gconstpointer backing = card->base.backing;
     const char *name = vim_get_string(backing, "deviceName");
@@ -210,8 +210,8 @@ static char *network_name(const VimVirtualEthernetCard *card, Tree *tree)
     if (key == NULL)
         key = vim_get_string(backing, "opaqueNetworkId");
     if (name != NULL)
-        return tree_unescape(name);
-    return key != NULL ? network_by_key(tree, key) : NULL;
+        return folders_unescape(name);
+    return key != NULL ? network_by_key(folders, key) : NULL;
 }
 
 static const char *card_model(const VimVirtualEthernetCard *card)
@@ -222,7 +222,7 @@ static const char *card_model(const VimVirtualEthernetCard *card)
     return "other";
 }
 
-static void add_nic(Machine *machine, const VimVirtualEthernetCard *card, Tree *tree)
+static void add_nic(Machine *machine, const VimVirtualEthernetCard *card, Folders *folders)
 {
     const VimVirtualDevice *device = &card->base;
     MachineNic *nic = machine_add_nic(machine);
@@ -231,7 +231,7 @@ static void add_nic(Machine *machine, const VimVirtualEthernetCard *card, Tree *
     nic->label = g_strdup(device->device_info != NULL ? device->device_info->label : nic->key);
     nic->model = g_strdup(card_model(card));
     nic->mac = card->mac_address != NULL ? g_ascii_strdown(card->mac_address, -1) : NULL;
-    nic->network = network_name(card, tree);
+    nic->network = network_name(card, folders);
     nic->connected = device->connectable == NULL || device->connectable->start_connected;
 }
 
@@ -243,7 +243,7 @@ static int compare_devices(gconstpointer a, gconstpointer b)
     return (left->key > right->key) - (left->key < right->key);
 }
 
-static void add_nics(Machine *machine, const GPtrArray *devices, Tree *tree)
+static void add_nics(Machine *machine, const GPtrArray *devices, Folders *folders)
 {
     g_autoptr(GPtrArray) found = g_ptr_array_new();
 
@@ -252,7 +252,7 @@ static void add_nics(Machine *machine, const GPtrArray *devices, Tree *tree)
             g_ptr_array_add(found, devices->pdata[i]);
     g_ptr_array_sort(found, compare_devices);
     for (guint i = 0; i < found->len; i++)
-        add_nic(machine, found->pdata[i], tree);
+        add_nic(machine, found->pdata[i], folders);
 }
 
 /* --- the machine
@@ -266,13 +266,13 @@ static gboolean has_tpm(const GPtrArray *devices)
     return FALSE;
 }
 
-Machine *vm_machine(const VimVm *properties, const GPtrArray *disks, Tree *tree)
+Machine *vm_machine(const VimVm *properties, const GPtrArray *disks, Folders *folders)
 {
     const VimVirtualMachineBootOptions *options = properties->boot_options;
     gboolean annotated = properties->annotation != NULL && *properties->annotation != '\0';
     Machine *machine = machine_new();
 
-    machine->name = tree_unescape(properties->name != NULL ? properties->name : properties->managed.moref);
+    machine->name = folders_unescape(properties->name != NULL ? properties->name : properties->managed.moref);
     machine->id = g_strdup(properties->managed.moref);
     machine->instance_uuid = g_strdup(properties->instance_uuid);
     machine->bios_uuid = g_strdup(properties->uuid);
@@ -287,6 +287,6 @@ Machine *vm_machine(const VimVm *properties, const GPtrArray *disks, Tree *tree)
     machine->cores_per_socket = (guint)MAX(properties->num_cores_per_socket, 0);
     machine->memory = (guint64)MAX(properties->memory_mb, 0) * MIB;
     add_disks(machine, properties, disks);
-    add_nics(machine, properties->device, tree);
+    add_nics(machine, properties->device, folders);
     return machine;
 }

@@ -183,19 +183,19 @@ static void add_snapshots(GPtrArray *snapshots, const GPtrArray *trees, const ch
                           const char *current)
 {
     for (guint i = 0; i < trees->len; i++) {
-        const VimVirtualMachineSnapshotTree *tree = trees->pdata[i];
+        const VimVirtualMachineSnapshotTree *folders = trees->pdata[i];
         VsphereSnapshot *snapshot = g_new0(VsphereSnapshot, 1);
 
         *snapshot = (VsphereSnapshot){
-            .moref = g_strdup(tree->snapshot),
-            .name = tree_unescape(tree->name),
+            .moref = g_strdup(folders->snapshot),
+            .name = folders_unescape(folders->name),
             .parent = g_strdup(parent),
-            .description = g_strdup(tree->description),
-            .quiesced = tree->quiesced,
-            .current = g_strcmp0(tree->snapshot, current) == 0,
+            .description = g_strdup(folders->description),
+            .quiesced = folders->quiesced,
+            .current = g_strcmp0(folders->snapshot, current) == 0,
         };
         g_ptr_array_add(snapshots, snapshot);
-        add_snapshots(snapshots, tree->child_snapshot_list, tree->snapshot, current);
+        add_snapshots(snapshots, folders->child_snapshot_list, folders->snapshot, current);
     }
 }
 
@@ -225,13 +225,13 @@ static gboolean has_device(const VimVm *properties, const VimType *type)
 }
 
 /* Of tasks on this VM among all that was read with it. */
-static GPtrArray *busy_tasks(const VimVm *properties, Tree *tree)
+static GPtrArray *busy_tasks(const VimVm *properties, Folders *folders)
 {
     GPtrArray *busy = g_ptr_array_new_with_free_func(g_free);
     GHashTableIter iterator;
     gpointer object;
 
-    g_hash_table_iter_init(&iterator, tree);
+    g_hash_table_iter_init(&iterator, folders);
     while (g_hash_table_iter_next(&iterator, NULL, &object)) {
         const VimTask *task = vim_cast(object, &vim_task_type);
 
@@ -275,7 +275,7 @@ static void fill_state(VsphereVm *vm, const VimVm *properties)
     vm->disabled_methods = copy_strings(properties->disabled_method);
 }
 
-VsphereVm *vm_from_properties(const VimVm *properties, Tree *tree, const char *root, GError **error)
+VsphereVm *vm_from_properties(const VimVm *properties, Folders *folders, const char *root, GError **error)
 {
     g_autoptr(GPtrArray) disks = vm_disks(properties->device, error);
     VsphereVm *vm;
@@ -286,12 +286,12 @@ VsphereVm *vm_from_properties(const VimVm *properties, Tree *tree, const char *r
     }
     vm = g_new0(VsphereVm, 1);
     vm->moref = g_strdup(properties->managed.moref);
-    vm->path = tree_path(tree, &properties->managed, root);
-    vm->datacenter_path = tree_datacenter_path(tree, &properties->managed, root);
-    vm->host = tree_name(tree, properties->host);
-    vm->machine = vm_machine(properties, disks, tree);
+    vm->path = folders_path(folders, &properties->managed, root);
+    vm->datacenter_path = folders_datacenter_path(folders, &properties->managed, root);
+    vm->host = folders_name(folders, properties->host);
+    vm->machine = vm_machine(properties, disks, folders);
     vm->disks = in_machine_order(g_steal_pointer(&disks), vm->machine);
-    vm->busy_tasks = busy_tasks(properties, tree);
+    vm->busy_tasks = busy_tasks(properties, folders);
     fill_state(vm, properties);
     return vm;
 }

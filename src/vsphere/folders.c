@@ -1,20 +1,20 @@
-#include "vsphere/tree.h"
+#include "vsphere/folders.h"
 
 #define DEPTH_MAX 64 /* no inventory is so deep; parents that run in a circle are */
 
-Tree *tree_new(const GPtrArray *objects)
+Folders *folders_new(const GPtrArray *objects)
 {
-    Tree *tree = g_hash_table_new(g_str_hash, g_str_equal);
+    Folders *folders = g_hash_table_new(g_str_hash, g_str_equal);
 
     for (guint i = 0; i < objects->len; i++) {
         VimManaged *object = objects->pdata[i];
 
-        g_hash_table_insert(tree, object->moref, object);
+        g_hash_table_insert(folders, object->moref, object);
     }
-    return tree;
+    return folders;
 }
 
-static const VimManaged *parent_of(Tree *tree, const VimManaged *object)
+static const VimManaged *parent_of(Folders *folders, const VimManaged *object)
 {
     static const char *const ways[] = {"parent", "parentVApp", "parentFolder"};
 
@@ -22,12 +22,12 @@ static const VimManaged *parent_of(Tree *tree, const VimManaged *object)
         const char *moref = vim_get_string(object, ways[i]);
 
         if (moref != NULL)
-            return g_hash_table_lookup(tree, moref);
+            return g_hash_table_lookup(folders, moref);
     }
     return NULL;
 }
 
-char *tree_path(Tree *tree, const VimManaged *object, const char *root)
+char *folders_path(Folders *folders, const VimManaged *object, const char *root)
 {
     GString *path = g_string_new(NULL);
 
@@ -38,30 +38,30 @@ char *tree_path(Tree *tree, const VimManaged *object, const char *root)
             break;
         g_string_prepend(path, name);
         g_string_prepend_c(path, '/');
-        object = parent_of(tree, object);
+        object = parent_of(folders, object);
     }
     return g_string_free(path, FALSE);
 }
 
-char *tree_datacenter_path(Tree *tree, const VimManaged *object, const char *root)
+char *folders_datacenter_path(Folders *folders, const VimManaged *object, const char *root)
 {
     g_autofree char *path = NULL;
 
     for (int depth = 0; object != NULL && depth < DEPTH_MAX; depth++) {
         if (object->header.type == &vim_datacenter_type)
             break;
-        object = parent_of(tree, object);
+        object = parent_of(folders, object);
     }
-    path = tree_path(tree, object, root);
+    path = folders_path(folders, object, root);
     return g_strdup(*path == '/' ? path + 1 : path);
 }
 
-char *tree_name(Tree *tree, const char *moref)
+char *folders_name(Folders *folders, const char *moref)
 {
-    const VimManaged *object = moref != NULL ? g_hash_table_lookup(tree, moref) : NULL;
+    const VimManaged *object = moref != NULL ? g_hash_table_lookup(folders, moref) : NULL;
     const char *name = vim_get_string(object, "name");
 
-    return name != NULL ? tree_unescape(name) : NULL;
+    return name != NULL ? folders_unescape(name) : NULL;
 }
 
 static char escaped_character(const char *text)
@@ -73,7 +73,7 @@ static char escaped_character(const char *text)
     return value == '/' || value == '\\' || value == '%' ? (char)value : '\0';
 }
 
-char *tree_unescape(const char *name)
+char *folders_unescape(const char *name)
 {
     GString *plain = g_string_new(NULL);
 
