@@ -213,12 +213,23 @@ static gboolean fail_open(const char *path, int errnum, BytesFlags flags, GError
     return vf_fail_errno(error, class, errnum, "%s: cannot open", path);
 }
 
-/* The lock covers the whole file, so it also meets the ones that QEMU takes on single bytes of an image. */
+/* The bytes that QEMU locks for "writes", "resizes" and the like (100 + permission), and for "lets nobody do
+ * so" (200 + permission), so that each of us notices the other.  Byte 100 and 200, reading, are left alone:
+ * `qemu-img info -U` may look. */
+#define LOCK_USE    101
+#define LOCK_REFUSE 201
+#define LOCK_LENGTH 4
+
+static gboolean lock_bytes(int fd, off_t start)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = start, .l_len = LOCK_LENGTH};
+
+    return fcntl(fd, F_OFD_SETLK, &lock) == 0;
+}
+
 static gboolean lock_file(int fd, const char *path, GError **error)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
-
-    if (fcntl(fd, F_OFD_SETLK, &lock) == 0)
+    if (lock_bytes(fd, LOCK_USE) && lock_bytes(fd, LOCK_REFUSE))
         return TRUE;
     if (errno == EAGAIN || errno == EACCES)
         return vf_fail(

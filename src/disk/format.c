@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "disk/nbd.h"
 #include "disk/qcow2.h"
 #include "disk/raw.h"
 #include "disk/vmdk-flat.h"
@@ -85,10 +86,20 @@ static Disk *open_as(Bytes *bytes, const char *path, const char *format, gboolea
     return NULL;
 }
 
+static gboolean is_nbd(const char *path)
+{
+    return g_str_has_prefix(path, "nbd://") || g_str_has_prefix(path, "nbds://") ||
+           g_str_has_prefix(path, "nbd+unix://");
+}
+
 Disk *format_open(const char *path, const char *format, gboolean writable, GError **error)
 {
-    Bytes *bytes = bytes_open_file(path, writable ? BYTES_WRITE | BYTES_DIRECT : BYTES_READ, error);
+    NbdOptions options = {.writable = writable};
+    Bytes *bytes;
 
+    if (is_nbd(path))
+        return nbd_open(path, &options, error);
+    bytes = bytes_open_file(path, writable ? BYTES_WRITE | BYTES_DIRECT : BYTES_READ, error);
     return bytes == NULL ? NULL : open_as(bytes, path, format, writable, error);
 }
 

@@ -159,8 +159,9 @@ static gboolean compare_block(Scan *scan, guint64 region, gboolean *ret_changed,
 static gboolean has_used(const Scan *scan, guint64 region)
 {
     guint64 first = region * scan->q->block_entries;
+    guint64 end = MIN(first + scan->q->block_entries, scan->n_clusters);
 
-    for (guint64 i = first; i < first + scan->q->block_entries; i++)
+    for (guint64 i = first; i < end; i++)
         if (is_used(scan, i))
             return TRUE;
     return FALSE;
