@@ -33,7 +33,7 @@ typedef struct {
     GPtrArray *keys;       /* char *: disks of the copy that runs, parallel to meters */
     GPtrArray *meters;     /* CopyMeter * */
     guint64 total_read, total_written;
-    guint rounds;
+    guint rounds; /* closed, the base copy included */
 } EngineActivity;
 
 typedef struct {
@@ -55,6 +55,7 @@ typedef struct {
     gboolean watch_power;
     guint off_round;  /* 1 + number of the last round that this process took with the source off all the time;
                          0: none */
+    guint deltas;     /* closed rounds after the base copy */
     guint probes;     /* rounds in a row that were made only to measure */
     double frozen_at; /* monotonic: the newest committed round's; 0: not by this process */
     gint64 seen_request;

@@ -287,6 +287,7 @@ static gboolean work_off(Round *round, GError **error)
     }
     if (!close_round(engine, round->row, ROUND_CLOSED, error))
         return FALSE;
+    engine->activity.rounds++;
     announce(engine, round->row, &total, clock_monotonic() - round->begun);
     return learn(round, total.elapsed, error);
 }
@@ -523,13 +524,14 @@ gboolean round_count(Engine *engine, double *ret_since, GError **error)
 
     if (rounds == NULL)
         return FALSE;
-    engine->activity.rounds = 0;
+    engine->activity.rounds = engine->deltas = 0;
     for (guint i = 0; i < rounds->len; i++) {
         const StoreRound *round = g_ptr_array_index(rounds, i);
 
         if (round->state != ROUND_CLOSED)
             continue;
-        engine->activity.rounds += strcmp(round->kind, ROUND_KIND_BASE) != 0;
+        engine->activity.rounds++;
+        engine->deltas += strcmp(round->kind, ROUND_KIND_BASE) != 0;
         newest = MAX(newest, round->started);
     }
     *ret_since = (double)MAX(clock_now() - newest, 0) / 1e6;

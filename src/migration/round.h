@@ -32,6 +32,6 @@ gboolean round_abandon_open(Engine *engine, GError **error);
 /* TRUE when every disk has a complete base copy. */
 gboolean round_all_based(Engine *engine, gboolean *ret, GError **error);
 
-/* Fills in engine->activity.rounds: closed rounds after the base copy; and the time since the last was frozen
- * by the wall clock (a huge number when there is none). */
+/* Fills in engine->activity.rounds and engine->deltas; *ret_since is how long ago the newest was frozen by
+ * the wall clock (a huge number when there is none). */
 gboolean round_count(Engine *engine, double *ret_since, GError **error);

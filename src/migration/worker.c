@@ -164,7 +164,7 @@ static gboolean wait_for_decision(Engine *engine, ScheduleDecision *ret, GError 
     if (!round_count(engine, &by_the_store, error) || !source_is_down(engine, &input.source_is_down, error) ||
         !set_costs(engine, error))
         return FALSE;
-    input.deltas = engine->activity.rounds;
+    input.deltas = engine->deltas;
     verdict = judge(engine, seconds_since(engine, by_the_store));
     do {
         if (!engine_tick(engine, error))
