@@ -94,6 +94,14 @@ static int compare_near(gconstpointer a, gconstpointer b)
                                              : strcmp(left->name, right->name);
 }
 
+static gboolean is_listed(const GArray *near, const char *name)
+{
+    for (guint i = 0; i < near->len; i++)
+        if (strcmp(g_array_index(near, Near, i).name, name) == 0)
+            return TRUE;
+    return FALSE;
+}
+
 /* A path is held against names by its last part. */
 static GArray *near_names(const Names *names, const char *ref)
 {
@@ -104,10 +112,11 @@ static GArray *near_names(const Names *names, const char *ref)
     g_array_set_clear_func(near, near_clear);
     for (guint i = 0; i < names->objects->len; i++) {
         const VimVmName *vm = vim_cast(names->objects->pdata[i], &vim_vm_name_type);
-        guint apart = vm != NULL && vm->name != NULL ? distance(word, vm->name) : G_MAXUINT;
+        g_autofree char *plain = vm != NULL && vm->name != NULL ? folders_unescape(vm->name) : NULL;
+        guint apart = plain != NULL ? distance(word, plain) : G_MAXUINT;
 
-        if (apart <= MAX(2, strlen(word) / 3))
-            g_array_append_vals(near, &(Near){apart, folders_unescape(vm->name)}, 1);
+        if (apart <= MAX(2, strlen(word) / 3) && !is_listed(near, plain))
+            g_array_append_vals(near, &(Near){apart, g_steal_pointer(&plain)}, 1);
     }
     g_array_sort(near, compare_near);
     return near;

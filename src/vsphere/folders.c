@@ -43,16 +43,20 @@ char *folders_path(Folders *folders, const VimManaged *object, const char *root)
     return g_string_free(path, FALSE);
 }
 
-char *folders_datacenter_path(Folders *folders, const VimManaged *object, const char *root)
+static const VimManaged *datacenter_of(Folders *folders, const VimManaged *object)
 {
-    g_autofree char *path = NULL;
-
     for (int depth = 0; object != NULL && depth < DEPTH_MAX; depth++) {
         if (object->header.type == &vim_datacenter_type)
-            break;
+            return object;
         object = parent_of(folders, object);
     }
-    path = folders_path(folders, object, root);
+    return NULL;
+}
+
+char *folders_datacenter_path(Folders *folders, const VimManaged *object, const char *root)
+{
+    g_autofree char *path = folders_path(folders, datacenter_of(folders, object), root);
+
     return g_strdup(*path == '/' ? path + 1 : path);
 }
 

@@ -124,6 +124,7 @@ static SoapRequest *first_page(Vsphere *vsphere, const PropertyQuery *query)
                                             vsphere_content(vsphere)->property_collector, SOAP_REPEATABLE);
     XmlWriter *writer = soap_request_writer(request);
 
+    soap_request_set_title(request, "reading %s %s", query->type, query->moref);
     xml_open(writer, "specSet");
     for (const VimType *const *type = query->wanted; *type != NULL; type++)
         put_wanted(writer, *type, query->detail, vsphere_plain(vsphere));
@@ -158,8 +159,10 @@ static gboolean read_page(Vsphere *vsphere, SoapRequest *request, const Property
     if (reply == NULL)
         return FALSE;
     g_clear_pointer(token, g_free);
-    if (!property_decode(soap_reply_value(reply), query->wanted, objects, token, error))
+    if (!property_decode(soap_reply_value(reply), query->wanted, objects, token, error)) {
+        g_prefix_error(error, "%s: %s: ", vsphere_server(vsphere), soap_request_title(request));
         return FALSE;
+    }
     if (objects->len > OBJECTS_MAX)
         return vf_fail(error, VF_ERROR_INVALID, "more than %u objects", OBJECTS_MAX);
     return TRUE;

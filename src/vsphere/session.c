@@ -19,9 +19,9 @@ struct Vsphere {
     VsphereAbout about;
     gboolean plain, encodes_twice;
     const Cancel *cancel; /* may be NULL */
-    gint last_call;    /* atomic: seconds on the monotonic clock */
-    GMutex login_lock; /* guards what follows, and that one thread logs in at a time */
-    char *session_key; /* NULL: not logged in yet */
+    gint last_call;       /* atomic: seconds on the monotonic clock */
+    GMutex login_lock;    /* guards what follows, and that one thread logs in at a time */
+    char *session_key;    /* NULL: not logged in yet */
 };
 
 /* --- where to

@@ -30,8 +30,8 @@ typedef struct {
     Secret *password;
     TlsTrust trust;
     const Cancel *cancel; /* may be NULL; outlives the session */
-    /* Called about once a second while a task is waited for (a consolidation may take hours): to renew a lease and to show
-     * progress.  Must not use the session.  May be NULL. */
+    /* Called about once a second while a task is waited for (a consolidation may take hours): to renew a
+     * lease and to show progress.  Must not use the session.  May be NULL. */
     void (*tick)(gpointer data);
     gpointer tick_data;
 } VsphereOptions;

@@ -6,6 +6,7 @@
 #include "base/secret.h"
 #include "vsphere/fault.h"
 
+#include <stdarg.h>
 #include <string.h>
 
 #define BODY_MAX        (64u << 20)
@@ -88,6 +89,16 @@ void soap_request_free(SoapRequest *request)
 const char *soap_request_title(const SoapRequest *request)
 {
     return request->title;
+}
+
+void soap_request_set_title(SoapRequest *request, const char *format, ...)
+{
+    va_list arguments;
+
+    g_free(request->title);
+    va_start(arguments, format);
+    request->title = g_strdup_vprintf(format, arguments);
+    va_end(arguments);
 }
 
 XmlWriter *soap_request_writer(SoapRequest *request)
@@ -255,7 +266,7 @@ static gboolean attempt(SoapClient *client, const HttpRequest *request, HttpAnsw
 {
     gboolean answered = http_request(client->http, request, answer, error);
 
-    g_atomic_int_set(&client->silent, !answered);
+    g_atomic_int_set(&client->silent, !answered && vf_error_is(*error, VF_ERROR_TRANSIENT));
     *ret_busy = answered && answer->status >= 502 && answer->status <= 504;
     if (!*ret_busy)
         return answered;

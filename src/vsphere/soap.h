@@ -24,6 +24,8 @@ void soap_request_free(SoapRequest *request); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(SoapRequest, soap_request_free)
 /* "PowerOnVM_Task of vm-12", for messages; borrowed. */
 const char *soap_request_title(const SoapRequest *request);
+/* Other words, where the method's subject says nothing to people. */
+void soap_request_set_title(SoapRequest *request, const char *format, ...) G_GNUC_PRINTF(2, 3);
 /* For the parameters, in the order of the schema; borrowed, and until the first call. */
 XmlWriter *soap_request_writer(SoapRequest *request);
 void soap_put_boolean(SoapRequest *request, const char *name, gboolean value);

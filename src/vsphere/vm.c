@@ -183,19 +183,19 @@ static void add_snapshots(GPtrArray *snapshots, const GPtrArray *trees, const ch
                           const char *current)
 {
     for (guint i = 0; i < trees->len; i++) {
-        const VimVirtualMachineSnapshotTree *folders = trees->pdata[i];
+        const VimVirtualMachineSnapshotTree *tree = trees->pdata[i];
         VsphereSnapshot *snapshot = g_new0(VsphereSnapshot, 1);
 
         *snapshot = (VsphereSnapshot){
-            .moref = g_strdup(folders->snapshot),
-            .name = folders_unescape(folders->name),
+            .moref = g_strdup(tree->snapshot),
+            .name = folders_unescape(tree->name),
             .parent = g_strdup(parent),
-            .description = g_strdup(folders->description),
-            .quiesced = folders->quiesced,
-            .current = g_strcmp0(folders->snapshot, current) == 0,
+            .description = g_strdup(tree->description),
+            .quiesced = tree->quiesced,
+            .current = g_strcmp0(tree->snapshot, current) == 0,
         };
         g_ptr_array_add(snapshots, snapshot);
-        add_snapshots(snapshots, folders->child_snapshot_list, folders->snapshot, current);
+        add_snapshots(snapshots, tree->child_snapshot_list, tree->snapshot, current);
     }
 }
 
