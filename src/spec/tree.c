@@ -102,7 +102,7 @@ const char *tree_kind_name(TreeKind kind)
 
 guint tree_length(const TreeNode *node)
 {
-    return node->children != NULL ? node->children->len : 0;
+    return node != NULL && node->children != NULL ? node->children->len : 0;
 }
 
 const TreeNode *tree_item(const TreeNode *node, guint index)

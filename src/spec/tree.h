@@ -38,7 +38,8 @@ const TreeNode *tree_root(const Tree *tree);
 
 TreeKind tree_kind(const TreeNode *node);
 const char *tree_kind_name(TreeKind kind); /* "a mapping", for messages */
-/* Values of a mapping or elements of a sequence, in the order written; 0 and NULL for other nodes. */
+/* Values of a mapping or elements of a sequence, in the order written; 0 and NULL for other nodes,
+ * a missing one (NULL) included. */
 guint tree_length(const TreeNode *node);
 const TreeNode *tree_item(const TreeNode *node, guint index);
 /* The value of a key; NULL when it is missing or null, when `node` is NULL or no mapping. */
