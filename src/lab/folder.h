@@ -1,0 +1,7 @@
+/* lab/folder.h: the datastores under /folder: files in ranges, directories as HTML, with the session's cookie
+ * or Basic credentials. */
+#pragma once
+
+#include "lab/model.h"
+
+void lab_folder_handle(Lab *lab, HttpExchange *exchange);

@@ -1,0 +1,7 @@
+/* lab/soap.h: the API under /sdk: envelopes, versions, dispatch, faults. */
+#pragma once
+
+#include "lab/model.h"
+
+/* POST /sdk, GET /sdk/vimServiceVersions.xml; anything else below /sdk is 404 or 405. */
+void lab_soap_handle(Lab *lab, HttpExchange *exchange);
