@@ -1,5 +1,5 @@
-// A vCenter to test against that is not ours: govmomi's simulator, on a port of its own choice, over TLS.
-// It prints its URL and certificate, and ends when its standard input does: it cannot outlive the test.
+// A vCenter (or, with the word "host", an ESXi host) to test against that is not ours: govmomi's simulator, on a port
+// of its own choice, over TLS.  It prints address, thumbprint and certificate, and ends with SIGTERM.
 package main
 
 import (
@@ -7,18 +7,21 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"fmt"
-	"io"
 	"log"
 	"net/url"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"github.com/vmware/govmomi/simulator"
 )
 
 func main() {
 	model := simulator.VPX()
+	if len(os.Args) > 1 && os.Args[1] == "host" {
+		model = simulator.ESX()
+	}
 	model.Machine = 3
-	model.Folder = 1
 	if err := model.Create(); err != nil {
 		log.Fatal(err)
 	}
@@ -32,6 +35,8 @@ func main() {
 	leaf := server.Certificate().Raw
 	fmt.Printf("%s %x\n", server.URL.Host, sha1.Sum(leaf))
 	pem.Encode(os.Stdout, &pem.Block{Type: "CERTIFICATE", Bytes: leaf})
-	os.Stdout.Close()
-	io.Copy(io.Discard, os.Stdin)
+
+	end := make(chan os.Signal, 1)
+	signal.Notify(end, syscall.SIGTERM)
+	<-end
 }
