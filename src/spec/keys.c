@@ -120,6 +120,13 @@ static const SchemaKey shared_rows[] = {
      .fallback = "false",
      .at = KEY_AT(VmSpec, allow_snapshots),
      .help = "Go on although the VM has snapshots of its own."},
+    {.path = "migration.allow_full_reread",
+     .type = KEY_BOOLEAN,
+     .fallback = "false",
+     .at = KEY_AT(VmSpec, allow_full_reread),
+     .help = "Go on with disks whose changes vSphere cannot track: each round reads them in full, the last "
+             "one in "
+             "the downtime too."},
     {.path = "migration.checkpoint",
      .type = KEY_SECONDS,
      .fallback = "5",

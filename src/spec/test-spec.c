@@ -55,6 +55,7 @@ static void test_defaults(void)
     g_assert_cmpuint(spec->shutdown_timeout, ==, 300);
     g_assert_cmpint(spec->snapshot_quiesce, ==, QUIESCE_AUTO);
     g_assert_false(spec->run_virt_v2v || spec->start_vm_after_import || spec->allow_snapshots);
+    g_assert_false(spec->allow_full_reread);
     g_assert_true(spec->verify);
     g_assert_cmpuint(spec->checkpoint_seconds, ==, 5);
     g_assert_cmpstr(spec->transport, ==, "auto");
@@ -94,6 +95,7 @@ static const char everything[] =
     "  start_vm_after_import: yes\n"
     "  verify: false\n"
     "  allow_snapshots: true\n"
+    "  allow_full_reread: true\n"
     "  checkpoint: 2\n"
     "  transport: https\n"
     "target:\n"
@@ -129,6 +131,7 @@ static void test_everything(void)
     g_assert_cmpint(spec->shutdown_mode, ==, SHUTDOWN_MANUAL);
     g_assert_cmpint(spec->snapshot_quiesce, ==, QUIESCE_FALSE);
     g_assert_true(spec->run_virt_v2v && spec->start_vm_after_import && spec->allow_snapshots);
+    g_assert_true(spec->allow_full_reread);
     g_assert_false(spec->verify);
     g_assert_true(spec->target.start && spec->target.define);
     g_assert_cmpstr(spec->target.format, ==, "raw");
