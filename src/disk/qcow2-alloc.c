@@ -16,8 +16,8 @@
 #include "base/error.h"
 #include "base/size.h"
 
-/* The file is made longer in steps, since a write that extends a file holds up all others. */
-#define GROW_STEP (64 * MIB)
+/* The file is made longer in steps, since a write that extends a file holds up all others; a small file in small ones. */
+#define GROW_STEP_MAX (64 * MIB)
 
 static gboolean reserve(Qcow2 *q, guint64 tail, GError **error)
 {
@@ -25,9 +25,10 @@ static gboolean reserve(Qcow2 *q, guint64 tail, GError **error)
 
     if (!q->growable || end <= q->reserved)
         return TRUE;
-    if (!bytes_truncate(q->bytes, end + GROW_STEP, error))
+    end += MIN(end, GROW_STEP_MAX);
+    if (!bytes_truncate(q->bytes, end, error))
         return FALSE;
-    q->reserved = end + GROW_STEP;
+    q->reserved = end;
     return TRUE;
 }
 
