@@ -17,7 +17,7 @@ typedef struct {
     guint index;
 } Worker;
 
-static void write_units(Worker *worker, guint64 offset, GRand *random)
+static void write_unit(Worker *worker, guint64 offset, GRand *random)
 {
     g_autoptr(GError) error = NULL;
     guint8 *mine = worker->model + offset;
@@ -48,10 +48,14 @@ static gpointer work(gpointer data)
     g_autoptr(GRand) random = g_rand_new_with_seed(worker->index);
     guint64 n_units = disk_size(worker->disk) / UNIT / N_THREADS;
 
+    /* In order at first: all threads come to the same new clusters at the same time. */
+    for (guint64 unit = worker->index; unit < n_units; unit += N_THREADS)
+        write_unit(worker, unit * UNIT, random);
     for (guint i = 0; i < N_STEPS; i++) {
         guint64 unit = (guint64)(g_rand_double(random) * (double)n_units) * N_THREADS + worker->index;
 
-        write_units(worker, unit * UNIT, random);
+        write_unit(worker, unit * UNIT, random);
+        /* Another one of its own, near. */
         read_unit(worker, (unit ^ (N_THREADS * 4)) * UNIT < disk_size(worker->disk)
                               ? (unit ^ (N_THREADS * 4)) * UNIT
                               : unit * UNIT);
@@ -86,6 +90,7 @@ static void test_threads(gconstpointer data)
     GThread *threads[N_THREADS + 1];
 
     g_assert_no_error(error);
+    trace_slow_writes(trace, 50);
     for (guint i = 0; i < N_THREADS; i++) {
         workers[i] = (Worker){.disk = disk, .model = g_malloc0(size), .index = i};
         threads[i] = g_thread_new("worker", work, &workers[i]);

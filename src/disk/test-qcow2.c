@@ -259,6 +259,7 @@ static void test_made_by_qemu(void)
     g_autoptr(GRand) random = g_rand_new_with_seed(4);
     g_autoptr(Disk) model = NULL;
     g_autoptr(GError) error = NULL;
+    guint8 buffer[512] = {9};
     Disk *disk;
 
     run("qemu-img", "create", "-q", "-f", "qcow2", "-o", "cluster_size=4k", path, "40M", NULL);
@@ -275,6 +276,10 @@ static void test_made_by_qemu(void)
     model = format_open(raw_path, "raw", TRUE, &error);
     g_assert_no_error(error);
     disk = open_disk(path, TRUE);
+    /* QEMU keeps stale data behind a zero flag; a write of a part must not bring them back. */
+    g_assert_true(disk_pwrite(disk, buffer, 512, 2 * MIB + 512, &error));
+    g_assert_true(disk_pwrite(model, buffer, 512, 2 * MIB + 512, &error));
+    assert_equal(disk, model);
     scribble(disk, model, 60, 300000, random);
     assert_equal(disk, model);
     finish(disk);
@@ -444,6 +449,28 @@ static void test_resize(gconstpointer data)
     run("qemu-img", "compare", "-q", path, raw_path, NULL);
 }
 
+/* What lies behind the end of a foreign image stays hidden when it grows. */
+static void test_grow_foreign(void)
+{
+    g_autofree char *path = path_of("shrunk.qcow2");
+    g_autoptr(GError) error = NULL;
+    guint8 buffer[64 * KIB];
+    guint64 small = GUINT64_TO_BE(4096);
+    Disk *disk;
+
+    run("qemu-img", "create", "-q", "-f", "qcow2", path, "64k", NULL);
+    run("qemu-io", "-f", "qcow2", "-c", "write -P 17 0 64k", path, NULL);
+    patch(path, 24, &small, sizeof small);
+    disk = open_disk(path, TRUE);
+    g_assert_cmpuint(disk_size(disk), ==, 4096);
+    g_assert_true(disk_resize(disk, 64 * KIB, &error));
+    g_assert_true(disk_pread(disk, buffer, sizeof buffer, 0, &error));
+    g_assert_cmpint(buffer[4095], ==, 17);
+    g_assert_true(buffer_is_zero(buffer + 4096, sizeof buffer - 4096));
+    finish(disk);
+    check(path);
+}
+
 /* A write that fails leaves nothing behind; a flush that fails ends the writing, and what was flushed stays.
  */
 static void test_failures(void)
@@ -520,6 +547,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/qcow2/resize-9", GUINT_TO_POINTER(9), test_resize);
     g_test_add_data_func("/qcow2/resize-12", GUINT_TO_POINTER(12), test_resize);
     g_test_add_data_func("/qcow2/resize-16", GUINT_TO_POINTER(16), test_resize);
+    g_test_add_func("/qcow2/grow-foreign", test_grow_foreign);
     g_test_add_func("/qcow2/failures", test_failures);
     result = g_test_run();
     remove_folder();

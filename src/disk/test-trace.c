@@ -22,6 +22,7 @@ struct Trace {
     guint64 reads;
     gsize fail_length;
     gboolean fail_flushes;
+    gulong write_us; /* atomic */
 };
 
 typedef struct {
@@ -102,9 +103,13 @@ static gboolean trace_pread(Bytes *bytes, void *buffer, gsize length, guint64 of
 static gboolean trace_pwrite(Bytes *bytes, const void *buffer, gsize length, guint64 offset, GError **error)
 {
     Trace *trace = trace_of(bytes);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    gulong write_us = __atomic_load_n(&trace->write_us, __ATOMIC_RELAXED);
+    g_autoptr(GMutexLocker) locker = NULL;
     Event event = {.kind = EVENT_WRITE, .offset = offset, .length = length};
 
+    if (write_us > 0)
+        g_usleep(write_us);
+    locker = g_mutex_locker_new(&trace->lock);
     if (trace->fail_length != 0 && length >= trace->fail_length)
         return vf_fail(error, VF_ERROR_TARGET_IO, "%s: failure on demand", bytes->name);
     event.data = g_memdup2(buffer, length);
@@ -220,6 +225,11 @@ void trace_fail_flushes(Trace *trace, gboolean fail)
     g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
 
     trace->fail_flushes = fail;
+}
+
+void trace_slow_writes(Trace *trace, gulong microseconds)
+{
+    __atomic_store_n(&trace->write_us, microseconds, __ATOMIC_RELAXED);
 }
 
 /* Applies an event whole, or sector by sector as chance wants it. */

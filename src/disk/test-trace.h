@@ -32,6 +32,9 @@ TraceCounts trace_count(Trace *trace, guint first);
 void trace_fail_writes(Trace *trace, gsize min_length);
 void trace_fail_flushes(Trace *trace, gboolean fail);
 
+/* Every write takes this long, so that others get in between. */
+void trace_slow_writes(Trace *trace, gulong microseconds);
+
 /* What a power cut after `length` events may have left: all that a flush covers, and of what came later each
  * sector or not, as `random` says. */
 GByteArray *trace_cut(Trace *trace, guint length, GRand *random);
