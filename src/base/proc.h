@@ -4,9 +4,8 @@
  * and dies with us (PR_SET_PDEATHSIG).  Secrets go to it by standard input or an inherited descriptor, never
  * by argv.
  *
- * Thread rule: a Proc belongs to one thread; proc_run() may be called from any.  Linux delivers the
- * parent-death signal when the *thread* that started the child ends, so proc_spawn() belongs on a thread that
- * outlives the child.
+ * Thread rule: a Proc belongs to one thread; both ways to start one may be called from any.  Linux sends the
+ * parent-death signal when the *thread* that forked ends, so proc_spawn() forks on a thread that never does.
  */
 #pragma once
 
