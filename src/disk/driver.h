@@ -1,10 +1,11 @@
 /* disk/driver.h: what a format or transport fills in.  Only drivers include this.
  *
- * To add one: embed a Disk as the first member of your own structure, fill a static const DiskOps, call disk_init() when the open
- * function has succeeded otherwise, and register the open function in format.c.  memory.c is the shortest example.
+ * To add one: embed a Disk as the first member of your own structure, fill a static const DiskOps, call
+ * disk_init() when the open function has succeeded otherwise, and register the open function in format.c.
+ * memory.c is the shortest example.
  *
- * The front doors have checked: the disk is open, the range lies within it, length > 0, alignment as disk.h says,
- * writable for what writes.  So slots do only their work.  Thread rule: as in disk.h.
+ * The front doors have checked: the disk is open, the range lies within it, length > 0, alignment as disk.h
+ * says, writable for what writes.  So slots do only their work.  Thread rule: as in disk.h.
  */
 #pragma once
 
@@ -24,7 +25,8 @@ typedef struct {
     gboolean (*flush)(Disk *disk, GError **error);
     /* NULL: unsupported. */
     gboolean (*resize)(Disk *disk, guint64 size, GError **error);
-    /* Releases all that the driver holds, and `disk` itself.  May be called in any state after disk_init(). */
+    /* Releases all that the driver holds, and `disk` itself.  May be called in any state after disk_init().
+     */
     void (*free)(Disk *disk);
 } DiskOps;
 

@@ -1,8 +1,9 @@
 /* disk/vmdk-flat.h: the VMDK descriptor, and disks whose extents are flat files.
  *
- * The descriptor is a small text (VMware's Virtual Disk Format 5.0, "The Descriptor File"): header lines, extent lines
- * `RW 20971520 VMFS "vm-flat.vmdk" 0`, and a disk database.  Only what can be read without a chain is opened here:
- * createType vmfs, vmfsThin, vmfsEagerZeroedThick, monolithicFlat, twoGbMaxExtentFlat, parentCID ffffffff.
+ * The descriptor is a small text (VMware's Virtual Disk Format 5.0, "The Descriptor File"): header lines,
+ * extent lines `RW 20971520 VMFS "vm-flat.vmdk" 0`, and a disk database.  Only what can be read without a
+ * chain is opened here: createType vmfs, vmfsThin, vmfsEagerZeroedThick, monolithicFlat, twoGbMaxExtentFlat,
+ * parentCID ffffffff.
  */
 #pragma once
 
@@ -37,6 +38,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmdkDescriptor, vmdk_descriptor_free)
 /* Opens the bytes of an extent file named by the descriptor, relative to it. */
 typedef Bytes *(*VmdkOpenExtent)(const char *file, gpointer data, GError **error);
 
-/* VF_ERROR_UNSUPPORTED for a type that is not flat or for a chain; VF_ERROR_INVALID for a file that is too short. */
-Disk *vmdk_flat_open(const VmdkDescriptor *descriptor, const char *name, VmdkOpenExtent open_extent, gpointer data,
-                     GError **error);
+/* VF_ERROR_UNSUPPORTED for a type that is not flat or for a chain; VF_ERROR_INVALID for a file that is too
+ * short. */
+Disk *vmdk_flat_open(const VmdkDescriptor *descriptor, const char *name, VmdkOpenExtent open_extent,
+                     gpointer data, GError **error);
