@@ -16,7 +16,8 @@
 #include "base/error.h"
 #include "base/size.h"
 
-/* The file is made longer in steps, since a write that extends a file holds up all others; a small file in small ones. */
+/* The file is made longer in steps, since a write that extends a file holds up all others; a small file in
+ * small ones. */
 #define GROW_STEP_MAX (64 * MIB)
 
 static gboolean reserve(Qcow2 *q, guint64 tail, GError **error)
