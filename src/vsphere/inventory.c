@@ -44,7 +44,7 @@ GPtrArray *vsphere_list_vms(Vsphere *vsphere, gboolean with_templates, GError **
     return g_steal_pointer(&vms);
 }
 
-/* The VM, all that is above it, its host, its networks and its tasks: in one question. */
+/* The VM, all that is above it, its networks and its tasks: in one question. */
 static GPtrArray *read_around(Vsphere *vsphere, const char *moref, GError **error)
 {
     static const VimType *const wanted[] = {
@@ -65,7 +65,6 @@ static GPtrArray *read_around(Vsphere *vsphere, const char *moref, GError **erro
         {"app", "VirtualMachine", "parentVApp", from_app},
         {"up-from-app", "VirtualApp", "parentFolder", up},
         {"app-in-app", "VirtualApp", "parentVApp", from_app},
-        {"host", "VirtualMachine", "runtime.host", NULL},
         {"network", "VirtualMachine", "network", NULL},
         {"task", "VirtualMachine", "recentTask", NULL},
     };
@@ -78,6 +77,28 @@ static GPtrArray *read_around(Vsphere *vsphere, const char *moref, GError **erro
                                           .n_ways = G_N_ELEMENTS(ways),
                                           .wanted = wanted},
                          error);
+}
+
+/* A way may not lead through "runtime.host", so the host is a question of its own.  Who may not see it does
+ * without its name. */
+static gboolean add_host(Vsphere *vsphere, GPtrArray *objects, Folders *folders, const VimVm *properties,
+                         GError **error)
+{
+    g_autoptr(GError) local = NULL;
+    VimManaged *host;
+
+    if (properties->host == NULL)
+        return TRUE;
+    host = property_read_one(vsphere, &vim_host_system_type, properties->host, &local);
+    if (host != NULL) {
+        g_ptr_array_add(objects, host);
+        g_hash_table_insert(folders, host->moref, host);
+        return TRUE;
+    }
+    if (vf_error_is(local, VF_ERROR_AUTH) || vf_error_is(local, VF_ERROR_NOT_FOUND))
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&local));
+    return FALSE;
 }
 
 /* A configuration that cannot be read looks like a VM without disks. */
@@ -116,6 +137,8 @@ VsphereVm *vsphere_get_vm(Vsphere *vsphere, const char *moref, const char *insta
                 moref, properties->name, properties->instance_uuid, instance_uuid);
         return NULL;
     }
+    if (!add_host(vsphere, objects, folders, properties, error))
+        return NULL;
     return vm_from_properties(properties, folders, vsphere_content(vsphere)->root_folder, error);
 }
 

@@ -195,6 +195,19 @@ static GPtrArray *read_pages(Vsphere *vsphere, const PropertyQuery *query, GErro
     return NULL;
 }
 
+/* TRUE when the same question may be answered if it is asked once more: an object along a way can go while it
+ * is being read, as finished tasks do, and then is no longer on the way. */
+static gboolean is_worth_repeating(Vsphere *vsphere, const PropertyQuery *query, const GError *failure)
+{
+    if (vsphere_fault_is(failure, "ManagedObjectNotFound"))
+        return query->n_ways > 0;
+    if (!vsphere_fault_is(failure, "InvalidProperty") || vsphere_plain(vsphere))
+        return FALSE;
+    log_debug("vsphere: doing without optional properties: %s", failure->message);
+    vsphere_set_plain(vsphere);
+    return TRUE;
+}
+
 GPtrArray *property_read(Vsphere *vsphere, const PropertyQuery *query, GError **error)
 {
     g_autoptr(GError) local = NULL;
@@ -202,13 +215,10 @@ GPtrArray *property_read(Vsphere *vsphere, const PropertyQuery *query, GError **
 
     if (objects != NULL)
         return objects;
-    if (!vsphere_fault_is(local, "InvalidProperty") || vsphere_plain(vsphere)) {
-        g_propagate_error(error, g_steal_pointer(&local));
-        return NULL;
-    }
-    log_debug("vsphere: doing without optional properties: %s", local->message);
-    vsphere_set_plain(vsphere);
-    return read_pages(vsphere, query, error);
+    if (is_worth_repeating(vsphere, query, local))
+        return read_pages(vsphere, query, error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return NULL;
 }
 
 /* --- views

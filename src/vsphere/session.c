@@ -126,7 +126,7 @@ static gboolean login(Vsphere *vsphere, GError **error)
 
 gboolean vsphere_relogin(Vsphere *vsphere, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vsphere->login_lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vsphere->login_lock);
     g_autoptr(GError) local = NULL;
 
     /* Who waited for the lock finds the session that another thread made. */
@@ -190,7 +190,7 @@ static void fill_about(Vsphere *vsphere)
 
 static gboolean start_session(Vsphere *vsphere, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vsphere->login_lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vsphere->login_lock);
 
     if (!soap_client_negotiate(vsphere->soap, error)) {
         g_prefix_error(error, "%s: ", vsphere->server);
@@ -273,7 +273,7 @@ gboolean vsphere_pause(Vsphere *vsphere, guint milliseconds, GError **error)
 
 char *vsphere_dup_session_key(Vsphere *vsphere)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vsphere->login_lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&vsphere->login_lock);
 
     return g_strdup(vsphere->session_key);
 }

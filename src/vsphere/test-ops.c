@@ -279,6 +279,21 @@ static void test_unreadable(Fixture *fixture, gconstpointer data)
     g_assert_nonnull(strstr(error->message, "inaccessible"));
 }
 
+/* A task may go while the VM is read with it; a VM that went stays away. */
+static void test_vanishing(Fixture *fixture, gconstpointer data)
+{
+    g_autoptr(GError) error = NULL;
+
+    server_fault(fixture->server, "RetrievePropertiesEx", "ManagedObjectNotFound", "<obj>task-7</obj>");
+    server_say(fixture->server, "RetrievePropertiesEx", INFO("task-8", DONE));
+    g_assert_true(vsphere_wait_idle(fixture->vsphere, "vm-1", 5, &error));
+    g_assert_no_error(error);
+    server_forget(fixture->server, "RetrievePropertiesEx");
+    server_fault(fixture->server, "RetrievePropertiesEx", "ManagedObjectNotFound", "<obj>vm-1</obj>");
+    g_assert_null(vsphere_get_vm(fixture->vsphere, "vm-1", NULL, &error));
+    g_assert_error(error, VF_ERROR, VF_ERROR_NOT_FOUND);
+}
+
 static void test_other_vm(Fixture *fixture, gconstpointer data)
 {
     static const char vm[] =
@@ -420,6 +435,7 @@ int main(int argc, char **argv)
         {"/ops/page-fails", test_page_fails},
         {"/ops/invalid-property", test_invalid_property},
         {"/ops/unreadable", test_unreadable},
+        {"/ops/vanishing", test_vanishing},
         {"/ops/other-vm", test_other_vm},
         {"/ops/privileges", test_privileges},
         {"/ops/areas", test_areas},

@@ -52,7 +52,7 @@ static void answers_free(gpointer data)
 
 void server_raw(Server *server, const char *method, guint status, const char *body)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     GQueue *queue = g_hash_table_lookup(server->answers, method);
     Answer *answer = g_new(Answer, 1);
 
@@ -88,7 +88,7 @@ void server_say(Server *server, const char *method, const char *inner)
 
 void server_forget(Server *server, const char *method)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     g_hash_table_remove(server->answers, method);
 }
@@ -231,7 +231,7 @@ static void send_answer(Server *server, HttpExchange *exchange, guint status, co
 
 static void handle_soap(Server *server, HttpExchange *exchange)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     g_autoptr(GError) error = NULL;
     gsize length = 0;
     const char *text = http_body(exchange, &length);
@@ -310,14 +310,14 @@ void server_stop(Server *server)
 
 void server_pack(Server *server)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     server->packs = TRUE;
 }
 
 void server_expire(Server *server, gboolean for_good)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     server->logged_in = FALSE;
     server->forgets = for_good;
@@ -347,7 +347,7 @@ Vsphere *server_open_ticking(Server *server, void (*tick)(gpointer data), gpoint
 
 char *server_asked(Server *server)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
     char *text;
 
     g_ptr_array_add(server->asked, NULL);
@@ -358,28 +358,28 @@ char *server_asked(Server *server)
 
 guint server_count(Server *server, const char *method)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     return GPOINTER_TO_UINT(g_hash_table_lookup(server->counts, method));
 }
 
 char *server_last(Server *server, const char *method)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     return g_strdup(g_hash_table_lookup(server->last, method));
 }
 
 char *server_last_action(Server *server)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     return g_strdup(server->action);
 }
 
 char *server_last_cookie(Server *server)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&server->lock);
 
     return g_strdup(server->cookie);
 }

@@ -83,7 +83,7 @@ static gboolean disk_size(const VimVirtualDisk *device, guint64 *ret, GError **e
 {
     gint64 kilobytes = device->capacity_in_kb;
 
-    *ret = device->has_capacity_in_bytes ? (guint64)device->capacity_in_bytes : (guint64)kilobytes * KIB;
+    *ret = device->capacity_in_bytes > 0 ? (guint64)device->capacity_in_bytes : (guint64)kilobytes * KIB;
     if (kilobytes >= 0 && kilobytes <= G_MAXINT64 / (gint64)KIB && device->capacity_in_bytes >= 0 &&
         *ret % SECTOR_SIZE == 0)
         return TRUE;

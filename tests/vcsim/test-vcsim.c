@@ -222,6 +222,7 @@ static void test_machine(Simulator *simulator, gconstpointer kind)
     g_assert_cmpint(vm->machine->firmware, ==, MACHINE_FIRMWARE_BIOS);
     g_assert_cmpuint(vm->machine->memory, ==, 32 * MIB);
     g_assert_cmpstr(vm->machine->guest_id, ==, "otherGuest");
+    g_assert_cmpstr(vm->host, ==, "DC0_H0");
 }
 
 /* --- operations
