@@ -3,10 +3,15 @@
 #include <errno.h>
 #include <stdarg.h>
 
-/* The name of the quark is not a subtraction. */
-/* clang-format off */
-G_DEFINE_QUARK(vf-error-quark, vf_error)
-/* clang-format on */
+/* G_DEFINE_QUARK would look at its variable without any order between threads. */
+GQuark vf_error_quark(void)
+{
+    static gsize quark = 0;
+
+    if (g_once_init_enter(&quark))
+        g_once_init_leave(&quark, g_quark_from_static_string("vf-error-quark"));
+    return (GQuark)quark;
+}
 
 /* Exit code 125 and above belong to shells, 64..78 to sysexits: ours stay small and never change. */
 static const VfErrorTraits traits[VF_ERROR_N_CLASSES] = {
