@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "lab/state.h"
 #include "lab/vm.h"
 
 #include <string.h>
@@ -15,9 +16,10 @@ static gboolean read_controller(LabVm *vm, const TreeNode *node, GError **error)
 {
     static const char *const KEYS[] = {"type", "bus", NULL};
     g_autofree char *kind = g_strdup("pvscsi");
-    guint bus = 0;
-    if (!lab_config_keys(node, KEYS, error) || !tree_to_string(tree_get(node, "type"), &kind, error) ||
-        !tree_to_uint(tree_get(node, "bus"), 0, 3, &bus, error))
+    if (!lab_config_keys(node, KEYS, error) || !tree_to_string(tree_get(node, "type"), &kind, error))
+        return FALSE;
+    guint bus = (guint)lab_vm_free_bus(vm, kind);
+    if (!tree_to_uint(tree_get(node, "bus"), 0, 3, &bus, error))
         return FALSE;
     return lab_vm_controller_new(vm, kind, (gint32)bus) != NULL ||
            tree_fail(
@@ -379,6 +381,8 @@ static gboolean bring_to_life(Lab *lab, LabVm *vm, const TreeNode *node, gboolea
         return FALSE;
     if (power == 0 && vm->is_template)
         return tree_fail(tree_get(node, "power"), error, "a template cannot be on");
+    gboolean on = power == 0;
+    lab_state_apply(lab, vm, &on, &enable_cbt);
     lab_vm_refresh(vm);
     if (enable_cbt)
         lab_backing_set_tracking(vm->backing, TRUE);
@@ -386,9 +390,9 @@ static gboolean bring_to_life(Lab *lab, LabVm *vm, const TreeNode *node, gboolea
     for (guint i = 0; i < tree_length(snapshots); i++)
         if (!add_snapshot(lab, vm, tree_item(snapshots, i), error))
             return FALSE;
-    if (power == 0 && !lab_backing_power_on(vm->backing, error))
+    if (on && !lab_backing_power_on(vm->backing, error))
         return FALSE;
-    vm->on = power == 0;
+    vm->on = on;
     lab_vm_refresh(vm);
     return TRUE;
 }

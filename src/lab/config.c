@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/size.h"
+#include "lab/state.h"
 
 #include <string.h>
 
@@ -230,6 +231,8 @@ gboolean lab_config_read(Lab *lab, const TreeNode *root, const LabOverrides *ove
         return FALSE;
     if (overrides != NULL && overrides->port >= 0)
         lab->port = (guint16)overrides->port;
+    if (!lab_state_load(lab, error))
+        return FALSE;
     if (tree_length(tree_get(root, "datacenters")) == 0)
         return tree_fail(root, error, "`datacenters` is missing or empty");
     lab->instance_uuid = lab_stable_uuid(lab->directory);

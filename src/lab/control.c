@@ -4,6 +4,7 @@
 #include "base/size.h"
 #include "lab/config.h"
 #include "lab/session.h"
+#include "lab/state.h"
 #include "lab/trouble.h"
 #include "lab/vm.h"
 
@@ -133,7 +134,7 @@ static gboolean resize_disk(Lab *lab, LabVm *vm, const TreeNode *body, GError **
 {
     gint64 key = 0;
     LabResize resize = {0};
-    if (!tree_to_integer(tree_get(body, "disk"), 0, G_MAXINT32, &key, error) ||
+    if (!tree_to_integer(tree_get(body, "key"), 0, G_MAXINT32, &key, error) ||
         !tree_to_size(tree_get(body, "size"), SECTOR_SIZE, 62 * TIB, &resize.size, error))
         return FALSE;
     resize.key = (gint32)key;
@@ -171,7 +172,7 @@ static const struct {
 } ACTIONS[] = {
     {"rename", rename_vm, {"action", "name"}},
     {"power", set_power, {"action", "state"}},
-    {"resize-disk", resize_disk, {"action", "disk", "size"}},
+    {"resize-disk", resize_disk, {"action", "key", "size"}},
     {"add-disk", add_disk, {"action", "controller", "unit", "size", "name"}},
     {"set-instance-uuid", set_instance_uuid, {"action", "uuid"}},
     {"set-connection", set_connection, {"action", "state"}},
@@ -226,6 +227,7 @@ static void handle_vm(Lab *lab, HttpExchange *exchange, const char *moref)
         done = vf_fail(&error, VF_ERROR_NOT_FOUND, "there is no VM \"%s\"", moref);
     else if (done && change)
         done = run_action(lab, (LabVm *)object, tree_root(body), &error);
+    lab_state_save(lab);
     g_cond_broadcast(&lab->changed);
     Json *state = done ? vm_json((LabVm *)object) : NULL;
     lab_unlock(lab);

@@ -9,6 +9,7 @@
 #include "lab/folder.h"
 #include "lab/session.h"
 #include "lab/soap.h"
+#include "lab/state.h"
 #include "lab/trouble.h"
 #include "lab/vm.h"
 
@@ -58,6 +59,7 @@ static void notice_shutdown(Lab *lab, LabVm *vm)
     if (vm->task == NULL) {
         vm->on = FALSE;
         lab_vm_refresh(vm);
+        lab_state_save(lab);
         g_cond_broadcast(&lab->changed);
     }
     lab_unlock(lab);

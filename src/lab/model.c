@@ -66,6 +66,7 @@ void lab_model_fini(Lab *lab)
     }
     g_hash_table_unref(lab->objects);
     g_hash_table_unref(lab->denied);
+    json_decref(lab->saved);
     g_ptr_array_unref(lab->datacenters);
     g_ptr_array_unref(lab->vms);
     g_queue_clear(&lab->tasks);
@@ -333,15 +334,31 @@ static int numbering(const char *kind)
     return -1;
 }
 
+static gboolean key_is_taken(const LabVm *vm, gint32 key)
+{
+    for (guint i = 0; i < vm->controllers->len; i++)
+        if (((LabController *)g_ptr_array_index(vm->controllers, i))->key == key)
+            return TRUE;
+    return FALSE;
+}
+
+gint32 lab_vm_free_bus(const LabVm *vm, const char *kind)
+{
+    int row = numbering(kind);
+    gint32 bus = 0;
+    while (row >= 0 && key_is_taken(vm, NUMBERING[row].controller_key + bus))
+        bus++;
+    return bus;
+}
+
 LabController *lab_vm_controller_new(LabVm *vm, const char *kind, gint32 bus)
 {
     int row = numbering(kind);
     if (row < 0 || bus < 0 || bus >= NUMBERING[row].buses)
         return NULL;
     gint32 key = NUMBERING[row].controller_key + bus;
-    for (guint i = 0; i < vm->controllers->len; i++)
-        if (((LabController *)g_ptr_array_index(vm->controllers, i))->key == key)
-            return NULL;
+    if (key_is_taken(vm, key))
+        return NULL;
     LabController *controller = g_new0(LabController, 1);
     *controller = (LabController){.kind = NUMBERING[row].kind, .key = key, .bus = bus};
     g_ptr_array_add(vm->controllers, controller);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/cancel.h"
+#include "base/json.h"
 #include "lab/backing.h"
 #include "lab/lab.h"
 #include "lab/value.h"
@@ -162,6 +163,7 @@ struct Lab {
     TlsPeer *peer;
     GPtrArray *datacenters, *vms; /* borrowed from objects */
     LabObject *root;
+    Json *saved; /* what an earlier life left; NULL: none */
 
     /* Guarded by lock. */
     GHashTable *objects;  /* moref -> LabObject, owned */
@@ -212,6 +214,8 @@ LabObject *lab_child(const LabObject *folder, const char *name);
 char *lab_escape_name(const char *name);
 
 LabController *lab_vm_controller_new(LabVm *vm, const char *kind, gint32 bus); /* NULL: no such kind */
+/* The first bus on which a controller of this kind finds room; all kinds of SCSI share one row of buses. */
+gint32 lab_vm_free_bus(const LabVm *vm, const char *kind);
 /* Key and place on its controller; NULL when the unit is taken or does not exist. */
 LabDisk *lab_vm_disk_new(LabVm *vm, LabController *controller, gint32 unit, const char *name);
 LabDisk *lab_vm_disk(LabVm *vm, gint32 key);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "lab/property.h"
+#include "lab/state.h"
 
 #define WORKERS      16
 #define KEPT_SECONDS 600
@@ -38,15 +39,24 @@ static gboolean take_time(LabTask *task, LabFault *fault)
     return TRUE;
 }
 
-static void run_task(gpointer data, gpointer unused)
+/* The oldest that waits.  Each push into the pool is one of them, whichever worker comes first. */
+static LabTask *begin_next(Lab *lab)
 {
-    LabTask *task = data;
-    Lab *lab = task->lab;
     lab_lock(lab);
+    GList *link = lab->tasks.head;
+    while (((LabTask *)link->data)->state != LAB_TASK_QUEUED)
+        link = link->next;
+    LabTask *task = link->data;
     task->state = LAB_TASK_RUNNING;
     task->started = clock_now();
     lab_unlock(lab);
+    return task;
+}
 
+static void run_next(gpointer unused, gpointer data)
+{
+    Lab *lab = data;
+    LabTask *task = begin_next(lab);
     g_auto(LabFault) fault = {0};
     gboolean done = take_time(task, &fault) && task->run(task, &fault);
 
@@ -56,8 +66,8 @@ static void run_task(gpointer data, gpointer unused)
     task->progress = 100;
     task->fault = fault;
     fault = (LabFault){0};
-    if (task->vm != NULL)
-        task->vm->task = NULL;
+    task->vm->task = NULL;
+    lab_state_save(lab);
     g_cond_broadcast(&lab->changed);
     lab_unlock(lab);
 }
@@ -88,7 +98,7 @@ LabTask *lab_task_start(Lab *lab, LabVm *vm, const char *description_id, const c
     vm->task = task;
     g_queue_push_tail(&lab->tasks, task);
     g_cond_broadcast(&lab->changed);
-    g_thread_pool_push(lab->workers, task, NULL);
+    g_thread_pool_push(lab->workers, lab, NULL);
     return task;
 }
 
@@ -115,7 +125,7 @@ void lab_task_expire(Lab *lab)
 
 void lab_tasks_init(Lab *lab)
 {
-    lab->workers = g_thread_pool_new(run_task, NULL, WORKERS, FALSE, NULL);
+    lab->workers = g_thread_pool_new(run_next, lab, WORKERS, FALSE, NULL);
 }
 
 void lab_tasks_fini(Lab *lab)

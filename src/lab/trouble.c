@@ -1,6 +1,7 @@
 #include "lab/trouble.h"
 
 #include "base/error.h"
+#include "lab/config.h"
 #include "lab/session.h"
 #include "lab/vm.h"
 
@@ -20,8 +21,6 @@ static const struct {
     {"slow_ms", G_STRUCT_OFFSET(LabTroubles, slow_ms), FALSE},
     {"rate", G_STRUCT_OFFSET(LabTroubles, rate), TRUE},
     {"unavailable", G_STRUCT_OFFSET(LabTroubles, unavailable), FALSE},
-    {"cut_reply", G_STRUCT_OFFSET(LabTroubles, cut_after_replies), FALSE},
-    {"cut_bytes", G_STRUCT_OFFSET(LabTroubles, cut_bytes), TRUE},
     {"full_answers", G_STRUCT_OFFSET(LabTroubles, full_answers), FALSE},
     {"wrong_ranges", G_STRUCT_OFFSET(LabTroubles, wrong_ranges), FALSE},
     {"short_areas", G_STRUCT_OFFSET(LabTroubles, short_areas), FALSE},
@@ -103,6 +102,21 @@ static gboolean set_tools(Lab *lab, const TreeNode *value, GError **error)
     return vm != NULL && tree_to_boolean(tree_get(value, "running"), &vm->has_tools, error);
 }
 
+/* The reply-th range from now ends after so many bytes. */
+static gboolean cut(Lab *lab, const TreeNode *value, GError **error)
+{
+    static const char *const KEYS[] = {"reply", "bytes", NULL};
+    guint reply = 1;
+    guint64 bytes = 0;
+    if (!lab_config_keys(value, KEYS, error) ||
+        !tree_to_uint(tree_get(value, "reply"), 1, G_MAXINT32, &reply, error) ||
+        !tree_to_size(tree_get(value, "bytes"), 0, MAX_RATE, &bytes, error))
+        return FALSE;
+    lab->troubles.cut_after_replies = reply;
+    lab->troubles.cut_bytes = bytes;
+    return TRUE;
+}
+
 static gboolean clear(Lab *lab, const TreeNode *value, GError **error)
 {
     gboolean yes = FALSE;
@@ -118,6 +132,7 @@ static const struct {
     gboolean (*run)(Lab *lab, const TreeNode *value, GError **error);
 } EVENTS[] = {
     {"clear", clear},
+    {"cut", cut},
     {"expire_sessions", expire_sessions},
     {"reset_change_id", reset_change_id},
     {"tools", set_tools},
@@ -152,6 +167,10 @@ Json *lab_trouble_json(Lab *lab)
     lab_lock(lab);
     for (guint i = 0; i < G_N_ELEMENTS(NUMBERS); i++)
         json_set_integer(object, NUMBERS[i].key, get_number(&lab->troubles, i));
+    Json *coming_cut = json_object();
+    json_set_integer(coming_cut, "reply", lab->troubles.cut_after_replies);
+    json_set_integer(coming_cut, "bytes", (gint64)lab->troubles.cut_bytes);
+    json_set_take(object, "cut", coming_cut);
     lab_unlock(lab);
     return object;
 }

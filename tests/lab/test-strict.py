@@ -271,7 +271,7 @@ def check_folder(tap, client):
 def check_faults(tap, client):
     flat = "a%2fb 50%25 ü/a%2fb 50%25 ü-flat.vmdk"
     status, said = client.lab_control("/faults", unavailable=2, fail_removal=1, half_removal=1, full_answers=1,
-                                      wrong_ranges=1, cut_reply=3, cut_bytes=70000)
+                                      wrong_ranges=1, cut={"reply": 3, "bytes": 70000})
     tap.equal((status, said["unavailable"]), (200, 2), "faults are set and shown")
     codes = [client.folder(flat, Range="bytes=0-1").status for _ in range(3)]
     tap.equal(codes, [503, 503, 200], "two requests are 503, then a range is answered whole")
@@ -313,7 +313,7 @@ def check_control(tap, client):
     state = client.lab_control("/vms/vm-100")[1]
     tap.equal((state["power"], [d["key"] for d in state["disks"]]), ("on", [2000, 2016]), "a VM behind the scenes")
     tap.ok(state["written"] > 0, "its writer writes")
-    tap.equal(client.lab_control("/vms/vm-101", action="resize-disk", disk=2000, size="6M")[1]["disks"][0]["size"],
+    tap.equal(client.lab_control("/vms/vm-101", action="resize-disk", key=2000, size="6M")[1]["disks"][0]["size"],
               6 * MIB, "a disk grows")
     tap.equal(len(client.lab_control("/vms/vm-101", action="add-disk", size="1M")[1]["disks"]), 2, "a disk is added")
     tap.equal(client.lab_control("/vms/vm-101", action="power", state="on")[1]["power"], "on", "power on")
