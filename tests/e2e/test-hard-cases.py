@@ -116,7 +116,7 @@ def resized():
 
         def grow(worker):
             wait_for("a moment between rounds", 30, lambda: not lab.state("vm-100")["snapshots"])
-            lab.act("vm-100", "resize-disk", key=2000, size=96 * MIB)
+            lab.act("vm-100", "resize-disk", disk=2000, size=96 * MIB)
             before = rounds(site)
             wait_for("a round after it", 60, lambda: worker.poll() is not None or rounds(site) > before + 1)
 
@@ -192,12 +192,12 @@ def expired():
 @TAP.case("a network that cuts replies, answers 503 and is slow")
 def bad_network():
     with Ground(VMFERRY, lab_yaml(vm_yaml())) as (top, lab):
-        lab.fault(cut={"reply": 5, "bytes": 100000}, unavailable=3)
+        lab.fault(cut_reply=5, cut_bytes=100000, unavailable=3)
         site = Site(lab, top, "web")
 
         def worse(worker):
             for number in (3, 2, 4):
-                lab.fault(cut={"reply": number, "bytes": 70000}, unavailable=2)
+                lab.fault(cut_reply=number, cut_bytes=70000, unavailable=2)
                 time.sleep(1)
 
         done(site, migrate(site, between=worse), {"2000": "vm-100"}, lab)
