@@ -149,6 +149,22 @@ static void test_round_trip(void)
     g_assert_cmpstr(xml_attribute(xml_root(document), "b"), ==, odd);
 }
 
+/* What a server sends does not appear on our standard error. */
+static void test_silence(void)
+{
+    static const char text[] = "<?xml version='1.0' encoding='euc-jp'?><a>\xe9\xff\xff</a>";
+
+    if (g_test_subprocess()) {
+        g_autoptr(GError) error = NULL;
+        g_autoptr(XmlDocument) document = xml_parse(text, strlen(text), sizeof text, &error);
+
+        return;
+    }
+    g_test_trap_subprocess(NULL, 0, 0);
+    g_test_trap_assert_passed();
+    g_test_trap_assert_stderr("");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -158,5 +174,6 @@ int main(int argc, char **argv)
     g_test_add_func("/xml/depth", test_depth);
     g_test_add_func("/xml/write", test_write);
     g_test_add_func("/xml/round-trip", test_round_trip);
+    g_test_add_func("/xml/silence", test_silence);
     return g_test_run();
 }
