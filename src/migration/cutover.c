@@ -17,8 +17,7 @@
 #define SETTLE_WINDOWS 30
 #define SETTLE_OTHER   15
 
-/* --- the last round
- * ---------------------------------------------------------------------------------------------- */
+/* --- the last round ---------------------------------------------------------------------------------- */
 
 /* What would make the cutover fail is found while the source still runs. */
 static gboolean check_before_power(Engine *engine, GError **error)
@@ -103,8 +102,7 @@ gboolean cutover_final_sync(Engine *engine, GError **error)
     return FALSE;
 }
 
-/* --- handing over
- * ------------------------------------------------------------------------------------------------ */
+/* --- handing over ------------------------------------------------------------------------------------ */
 
 gboolean cutover_check_source(Engine *engine, GError **error)
 {
