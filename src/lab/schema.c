@@ -56,6 +56,12 @@ static const struct {
      "info:DatastoreInfo summary:DatastoreSummary host:DatastoreHostMount[] vm:@VirtualMachine[] "
      "browser:@HostDatastoreBrowser capability:DatastoreCapability iormConfiguration:StorageIORMInfo"},
     {"Network", "ManagedEntity", "summary:NetworkSummary host:@HostSystem[] vm:@VirtualMachine[]"},
+    /* The lab has none of these, but a vCenter knows the types. */
+    {"DistributedVirtualPortgroup", "Network", "key config:DVPortgroupConfigInfo portKeys:string[]"},
+    {"OpaqueNetwork", "Network", "capability:OpaqueNetworkCapability extraConfig:OptionValue[]"},
+    {"VirtualApp", "ResourcePool",
+     "parentFolder:@Folder datastore:@Datastore[] network:@Network[] vAppConfig:VAppConfigInfo "
+     "parentVApp:@ManagedEntity childLink:VirtualAppLinkInfo[]"},
     {"VirtualMachineSnapshot", "ExtensibleManagedObject",
      "config:VirtualMachineConfigInfo childSnapshot:@VirtualMachineSnapshot[] vm:@VirtualMachine"},
     {"Task", "ExtensibleManagedObject", "info:TaskInfo"},
