@@ -45,7 +45,7 @@ typedef struct {
 typedef struct {
     Machine *machine; /* the platform-neutral part; disks in its order */
     char *moref;
-    char *path;             /* inventory path, "/DC/vm/folder/name" */
+    char *path; /* inventory path, "/DC/vm/folder/name", names escaped as FindByInventoryPath wants them */
     char *datacenter_path;  /* dcPath for /folder */
     char *host;             /* name of the ESXi host it runs on; NULL when none */
     char *power_state;      /* "poweredOn", "poweredOff", "suspended" */

@@ -84,6 +84,7 @@ static void test_quiesce_fault(Fixture *fixture, gconstpointer data)
 static void test_task_in_progress(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
+    g_autofree char *request = NULL;
 
     server_fault(fixture->server, "RemoveSnapshot_Task", "TaskInProgress",
                  "<task type=\"Task\">task-0</task>");
@@ -94,6 +95,9 @@ static void test_task_in_progress(Fixture *fixture, gconstpointer data)
     vsphere_remove_snapshot(fixture->vsphere, "snapshot-9", &error);
     g_assert_no_error(error);
     g_assert_cmpuint(server_count(fixture->server, "RemoveSnapshot_Task"), ==, 3);
+    request = server_last(fixture->server, "RemoveSnapshot_Task");
+    g_assert_nonnull(
+        strstr(request, "<removeChildren>false</removeChildren><consolidate>true</consolidate>"));
 }
 
 static void test_snapshot_gone(Fixture *fixture, gconstpointer data)
