@@ -145,8 +145,7 @@ static void assert_extents(Disk *disk, const DiskExtent *expected, guint n_expec
     }
 }
 
-/* --- reading and writing
- * --------------------------------------------------------------------------------------- */
+/* --- reading and writing ---------------------------------------------------------------------- */
 
 static void exercise(Disk *disk)
 {
@@ -268,8 +267,7 @@ static void test_threads(Fixture *fixture, gconstpointer shared)
     g_assert_true(disk_close(disk, &error));
 }
 
-/* --- what changed
- * ------------------------------------------------------------------------------------------------ */
+/* --- what changed ----------------------------------------------------------------------------- */
 
 static void test_dirty_bitmap(Fixture *fixture, gconstpointer data)
 {
@@ -298,8 +296,7 @@ static void test_dirty_bitmap(Fixture *fixture, gconstpointer data)
     assert_extents(disk, expected, G_N_ELEMENTS(expected));
 }
 
-/* --- servers that go away
- * ---------------------------------------------------------------------------------------- */
+/* --- servers that go away --------------------------------------------------------------------- */
 
 static gpointer restart_later(gpointer data)
 {

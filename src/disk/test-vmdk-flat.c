@@ -21,8 +21,7 @@ static VmdkDescriptor *parse_ok(const char *text)
     return descriptor;
 }
 
-/* --- the descriptor
- * -------------------------------------------------------------------------------------------- */
+/* --- the descriptor --------------------------------------------------------------------------- */
 
 static void test_esxi(void)
 {
@@ -142,8 +141,7 @@ static void test_too_long(void)
     g_assert_error(error, VF_ERROR, VF_ERROR_INVALID);
 }
 
-/* --- the disk
- * -------------------------------------------------------------------------------------------------- */
+/* --- the disk --------------------------------------------------------------------------------- */
 
 /* "a", "b", ... are files of 4 sectors full of that letter. */
 static Bytes *open_letter(const char *file, gpointer data, GError **error)
@@ -208,8 +206,7 @@ static void test_not_flat(void)
     assert_refused(HEADER "RW 4 FLAT \"a\" 1\n", VF_ERROR_INVALID, "2048 bytes");
 }
 
-/* --- what QEMU writes
- * ------------------------------------------------------------------------------------------- */
+/* --- what QEMU writes ------------------------------------------------------------------------- */
 
 static Bytes *open_beside(const char *file, gpointer data, GError **error)
 {

@@ -18,8 +18,7 @@ typedef struct {
     Part *parts; /* in disk order, without gaps; immutable once open */
 } FlatDisk;
 
-/* --- which part
- * ------------------------------------------------------------------------------------------------ */
+/* --- which part ------------------------------------------------------------------------------- */
 
 static const Part *find_part(const FlatDisk *flat, guint64 offset)
 {
@@ -51,8 +50,7 @@ static Piece first_piece(const FlatDisk *flat, guint64 offset, guint64 length)
     return (Piece){.part = part, .within = within, .length = MIN(length, part->length - within)};
 }
 
-/* --- slots
- * ----------------------------------------------------------------------------------------------------- */
+/* --- slots ------------------------------------------------------------------------------------ */
 
 static gboolean flat_pread(Disk *disk, void *buffer, gsize length, guint64 offset, GError **error)
 {
@@ -125,8 +123,7 @@ static const DiskOps flat_ops = {
     .free = flat_free,
 };
 
-/* --- opening
- * --------------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static gboolean check_kind(const VmdkDescriptor *descriptor, const char *name, GError **error)
 {

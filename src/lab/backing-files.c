@@ -1,5 +1,6 @@
 #include "lab/backing-files.h"
 
+#include "base/cancel.h"
 #include "base/error.h"
 #include "base/io.h"
 #include "base/log.h"
@@ -13,11 +14,12 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define FILL_PIECE MIB
-#define COPY_CHUNK ((gsize)1 << 20)
+#define FILL_PIECE    MIB
+#define LOCK_ATTEMPTS 50
+#define LOCK_PAUSE_MS 100
+#define COPY_CHUNK    ((gsize)1 << 20)
 
-/* --- links
- * ----------------------------------------------------------------------------------------------------- */
+/* --- links ------------------------------------------------------------------------------------ */
 
 BackingLink *backing_link_new(const char *name, guint number)
 {
@@ -45,8 +47,7 @@ void backing_link_free(BackingLink *link)
     g_free(link);
 }
 
-/* --- descriptors
- * ----------------------------------------------------------------------------------------------- */
+/* --- descriptors ------------------------------------------------------------------------------ */
 
 /* The same at every start of the lab: "60 00 C2 9x ...-...", made of the disk's name and directory. */
 static char *disk_uuid(const char *directory, const char *name)
@@ -97,8 +98,7 @@ gboolean backing_write_descriptor(const char *directory, const char *name, const
     return io_write_file(path, contents, strlen(contents), 0600, error);
 }
 
-/* --- the first contents
- * ---------------------------------------------------------------------------------------- */
+/* --- the first contents ----------------------------------------------------------------------- */
 
 /* splitmix64: every value gives another stream, and streams of neighbouring values have nothing in common. */
 static guint64 mix(guint64 value)
@@ -211,8 +211,7 @@ gboolean backing_file_allocated(const char *path, Extents *areas, GError **error
     return TRUE;
 }
 
-/* --- what a killed lab left behind
- * -------------------------------------------------------------------------------- */
+/* --- what a killed lab left behind ------------------------------------------------------------ */
 
 static gint compare_numbers_down(gconstpointer a, gconstpointer b)
 {
@@ -282,12 +281,30 @@ static gboolean merge_synthetic(const char *delta_path, const char *below_path, 
     return delta_merge_into_file(delta, fd, error);
 }
 
+/* The QEMU of a lab that was killed a moment ago may still be dying, and holds its locks until it is dead. */
+static gboolean merge_overlay(const char *path, GError **error)
+{
+    const char *const argv[] = {"qemu-img", "commit", "-q", "-d", "-f", "qcow2", path, NULL};
+    g_autoptr(Cancel) never = cancel_new();
+
+    for (guint left = LOCK_ATTEMPTS;; left--) {
+        g_autoptr(GError) problem = NULL;
+
+        if (proc_run(argv, NULL, NULL, NULL, &problem))
+            return TRUE;
+        if (left == 0 || strstr(problem->message, "lock") == NULL) {
+            g_propagate_error(error, g_steal_pointer(&problem));
+            return FALSE;
+        }
+        if (!cancel_sleep(never, LOCK_PAUSE_MS, error))
+            return FALSE;
+    }
+}
+
 static gboolean merge_leftover(const char *delta_path, const char *below_path, GError **error)
 {
-    const char *const commit[] = {"qemu-img", "commit", "-q", "-f", "qcow2", delta_path, NULL};
-
     log_warning("merging %s, which a lab that was killed left behind", delta_path);
-    if (is_qcow2(delta_path) ? !proc_run(commit, NULL, NULL, NULL, error)
+    if (is_qcow2(delta_path) ? !merge_overlay(delta_path, error)
                              : !merge_synthetic(delta_path, below_path, error))
         return FALSE;
     delta_remove_files(delta_path);
@@ -316,8 +333,7 @@ static gboolean merge_leftovers(const char *directory, const char *name, GError 
     return TRUE;
 }
 
-/* --- all together
- * ------------------------------------------------------------------------------------------------ */
+/* --- all together ----------------------------------------------------------------------------- */
 
 gboolean backing_files_prepare(const char *directory, const LabDiskConfig *disk, guint32 seed,
                                guint64 *ret_size, GError **error)

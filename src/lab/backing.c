@@ -21,8 +21,7 @@ static GMutexLocker *enter(LabBacking *backing)
     return locked;
 }
 
-/* --- what it is made of
- * ------------------------------------------------------------------------------------------- */
+/* --- what it is made of ----------------------------------------------------------------------- */
 
 char *backing_path(const LabBacking *backing, const char *file)
 {
@@ -119,8 +118,7 @@ static BackingFrozen *find_frozen(const BackingSnapshot *snapshot, const Backing
     return NULL;
 }
 
-/* --- opening
- * --------------------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 static gboolean add_disk(LabBacking *backing, const LabDiskConfig *config, GError **error)
 {
@@ -154,7 +152,7 @@ LabBacking *lab_backing_open(const char *directory, const LabDiskConfig *disks, 
     g_autoptr(LabBacking) backing = g_new0(LabBacking, 1);
 
     g_mutex_init(&backing->lock);
-    backing->ops = &backing_synthetic_ops;
+    backing->ops = writer->guest ? &backing_guest_ops : &backing_synthetic_ops;
     backing->directory = g_strdup(directory);
     backing->config = *writer;
     backing->config.kernel = g_strdup(writer->kernel);
@@ -162,10 +160,6 @@ LabBacking *lab_backing_open(const char *directory, const LabDiskConfig *disks, 
     backing->config.append = g_strdup(writer->append);
     backing->disks = g_ptr_array_new_with_free_func(disk_free);
     backing->snapshots = g_ptr_array_new_with_free_func(snapshot_free);
-    if (writer->guest) {
-        vf_fail(error, VF_ERROR_UNSUPPORTED, "%s: only the synthetic writer is built in", directory);
-        return NULL;
-    }
     if (!io_make_directory(directory, error))
         return NULL;
     for (guint i = 0; i < n_disks; i++)
@@ -196,8 +190,7 @@ gboolean lab_backing_add_disk(LabBacking *backing, const LabDiskConfig *disk, GE
     return add_disk(backing, disk, error);
 }
 
-/* --- tracking
- * -------------------------------------------------------------------------------------------------- */
+/* --- tracking --------------------------------------------------------------------------------- */
 
 static gboolean start_tracking(LabBacking *backing, BackingDisk *disk, GError **error)
 {
@@ -304,8 +297,7 @@ gboolean lab_backing_changed(LabBacking *backing, gint32 key, const char *id, co
     return tracking_changed(disk->tracking, change_id, until, areas, error);
 }
 
-/* --- power
- * ----------------------------------------------------------------------------------------------------- */
+/* --- power ------------------------------------------------------------------------------------ */
 
 gboolean lab_backing_power_on(LabBacking *backing, GError **error)
 {
@@ -352,8 +344,7 @@ guint64 lab_backing_written(LabBacking *backing)
     return backing->ops->written(backing);
 }
 
-/* --- snapshots
- * --------------------------------------------------------------------------------------------------- */
+/* --- snapshots -------------------------------------------------------------------------------- */
 
 static GPtrArray *next_leaves(const LabBacking *backing)
 {
@@ -485,8 +476,7 @@ gboolean lab_backing_remove_snapshot(LabBacking *backing, const char *id, GError
     return start_wanted_tracking(backing, error);
 }
 
-/* --- files
- * ----------------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 char *lab_backing_file(LabBacking *backing, gint32 key, const char *id)
 {
