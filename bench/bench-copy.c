@@ -1,10 +1,13 @@
 /* The data path as the program uses it, and the loop that it replaces, for bench.py.
  *
- *   bench-copy fill PATH SIZE PERCENT            a raw file of pseudo-random data, PERCENT of it, the rest
- * holes bench-copy copy SOURCE TARGET [THREADS]      everything into a new qcow2 image, with checksums
- *   bench-copy delta SOURCE TARGET N [THREADS]   N scattered blocks of 64 KiB into an image that exists, with
- * checksums bench-copy loop SOURCE TARGET N              the same blocks, one synchronous read and write
- * after the other
+ *   bench-copy fill PATH SIZE PERCENT
+ *       makes a raw file of pseudo-random data, PERCENT of it; the rest is holes
+ *   bench-copy copy SOURCE TARGET [THREADS [CHUNK]]
+ *       copies everything into a new qcow2 image, with checksums
+ *   bench-copy delta SOURCE TARGET N [THREADS [CHUNK]]
+ *       copies N scattered blocks of 64 KiB into an image that exists, with checksums
+ *   bench-copy loop SOURCE TARGET N
+ *       copies the same blocks with one synchronous read and write after the other
  *
  * SOURCE and TARGET are paths or NBD URIs; a source may be pattern:SIZE:PERCENT, which is made up in memory.
  * What is written is durable before the clock stops.  The answer is one line of JSON.
@@ -106,11 +109,10 @@ static void fill(const char *path, guint64 size, guint percent)
 /* ---- copy and delta ---- */
 
 static void run_plan(Disk *source, Disk *target, const char *target_path, CopyPlan *plan, gboolean fresh,
-                     guint threads)
+                     const CopyOptions *options)
 {
     g_autofree char *sums_path = g_strconcat(target_path, ".sums", NULL);
     g_autoptr(CopyMeter) meter = copy_meter_new();
-    CopyOptions options = {.threads = threads};
     GError *error = NULL;
     g_autoptr(Sums) sums = sums_open(sums_path, disk_size(source), &error);
     CopyJob job = {.source = source,
@@ -121,10 +123,10 @@ static void run_plan(Disk *source, Disk *target, const char *target_path, CopyPl
                    .meter = meter};
 
     check(sums != NULL, &error);
-    check(copy_run(&job, 1, &options, &error), &error);
+    check(copy_run(&job, 1, options, &error), &error);
 }
 
-static void copy(const char *source_name, const char *target_path, guint threads)
+static void copy(const char *source_name, const char *target_path, const CopyOptions *options)
 {
     double started = clock_monotonic();
     g_autoptr(Disk) source = open_disk(source_name, "raw", FALSE);
@@ -133,7 +135,7 @@ static void copy(const char *source_name, const char *target_path, guint threads
     g_autoptr(CopyPlan) plan = copy_plan_full(source, NULL, &error);
 
     check(target != NULL && plan != NULL, &error);
-    run_plan(source, target, target_path, plan, TRUE, threads);
+    run_plan(source, target, target_path, plan, TRUE, options);
     check(disk_close(target, &error), &error);
     answer(started, extents_total(plan->read));
 }
@@ -155,7 +157,7 @@ static Extents *scattered(guint64 size, guint count)
     return areas;
 }
 
-static void delta(const char *source_name, const char *target_path, guint count, guint threads)
+static void delta(const char *source_name, const char *target_path, guint count, const CopyOptions *options)
 {
     double started = clock_monotonic();
     g_autoptr(Disk) source = open_disk(source_name, "raw", FALSE);
@@ -165,7 +167,7 @@ static void delta(const char *source_name, const char *target_path, guint count,
     g_autoptr(CopyPlan) plan = copy_plan_changed(source, areas, &error);
 
     check(plan != NULL, &error);
-    run_plan(source, target, target_path, plan, FALSE, threads);
+    run_plan(source, target, target_path, plan, FALSE, options);
     check(disk_close(target, &error), &error);
     answer(started, extents_total(plan->read));
 }
@@ -199,22 +201,32 @@ static void loop(const char *source_uri, const char *target_uri, guint count)
     answer(started, extents_total(areas));
 }
 
-static guint threads_from(const char *text)
+/* THREADS and CHUNK, both optional. */
+static CopyOptions options_from(char **arguments)
 {
-    return text != NULL ? (guint)number(text) : 0;
+    CopyOptions options = {0};
+
+    if (arguments[0] != NULL)
+        options.threads = (guint)number(arguments[0]);
+    if (arguments[0] != NULL && arguments[1] != NULL)
+        options.chunk = (guint32)number(arguments[1]);
+    return options;
 }
 
 int main(int argc, char **argv)
 {
     const char *what = argc > 1 ? argv[1] : "";
+    CopyOptions options = {0};
 
     if (strcmp(what, "fill") == 0 && argc == 5)
         fill(argv[2], number(argv[3]), (guint)number(argv[4]));
-    else if (strcmp(what, "copy") == 0 && argc >= 4)
-        copy(argv[2], argv[3], threads_from(argv[4]));
-    else if (strcmp(what, "delta") == 0 && argc >= 5)
-        delta(argv[2], argv[3], (guint)number(argv[4]), threads_from(argv[5]));
-    else if (strcmp(what, "loop") == 0 && argc == 5)
+    else if (strcmp(what, "copy") == 0 && argc >= 4) {
+        options = options_from(argv + 4);
+        copy(argv[2], argv[3], &options);
+    } else if (strcmp(what, "delta") == 0 && argc >= 5) {
+        options = options_from(argv + 5);
+        delta(argv[2], argv[3], (guint)number(argv[4]), &options);
+    } else if (strcmp(what, "loop") == 0 && argc == 5)
         loop(argv[2], argv[3], (guint)number(argv[4]));
     else {
         fprintf(stderr, "bench-copy: see the head of bench-copy.c\n");

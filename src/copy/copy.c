@@ -24,7 +24,7 @@
 #include "copy/worker.h"
 
 #define DEFAULT_DISKS         4u
-#define DEFAULT_THREADS       4u
+#define DEFAULT_THREADS       8u
 #define DEFAULT_CHUNK         ((guint32)MIB)
 #define DEFAULT_RETRIES       6u
 #define DEFAULT_CHECKPOINT_MS 5000u

@@ -62,7 +62,7 @@ typedef struct {
 
 typedef struct {
     guint parallel_disks; /* jobs at work at once; 0: 4 */
-    guint threads;        /* per disk; 0: 4 */
+    guint threads;        /* per disk; 0: 8 */
     guint32 chunk;        /* bytes, a multiple of 64 KiB; 0: 1 MiB */
     guint retries;        /* of one request; 0: 6 */
     guint checkpoint_ms;  /* 0: 5000 */

@@ -4,9 +4,11 @@
 #include "copy/sums.h"
 
 /* The source is asked for its map in pieces, so that the answers stay small, and across gaps that are cheaper
- * to ask about than to ask again. */
+ * to ask about than to ask again.  A small area is not worth a question, which is a round trip and at some
+ * servers a walk over the whole file: it is taken for data, and reading it finds its zeros. */
 #define MAP_PIECE (64 * GIB)
 #define MAP_GAP   (16 * MIB)
+#define MAP_WORTH MIB
 
 void copy_plan_free(CopyPlan *plan)
 {
@@ -39,11 +41,17 @@ static gboolean add_data(Disk *source, guint64 start, guint64 end, Extents *data
     return TRUE;
 }
 
-static Extents *data_within(Disk *source, const Extents *where, GError **error)
+/* What of `where` is data; what is smaller than `worth` is not asked about. */
+static Extents *data_within(Disk *source, const Extents *where, guint64 worth, GError **error)
 {
-    g_autoptr(Extents) questions = extents_copy(where);
+    g_autoptr(Extents) questions = extents_new();
     g_autoptr(Extents) data = extents_new();
 
+    for (guint i = 0; i < extents_count(where); i++) {
+        Extent extent = extents_get(where, i);
+
+        extents_add(extent.end - extent.start < worth ? data : questions, extent.start, extent.end);
+    }
     extents_join(questions, MAP_GAP);
     for (guint i = 0; i < extents_count(questions); i++) {
         Extent question = extents_get(questions, i);
@@ -55,9 +63,10 @@ static Extents *data_within(Disk *source, const Extents *where, GError **error)
 }
 
 /* `where` is aligned.  Of it, what is data by the source and by `allocated` is read, and the rest is zero. */
-static CopyPlan *plan_within(Disk *source, const Extents *where, const Extents *allocated, GError **error)
+static CopyPlan *plan_within(Disk *source, const Extents *where, guint64 worth, const Extents *allocated,
+                             GError **error)
 {
-    g_autoptr(Extents) data = data_within(source, where, error);
+    g_autoptr(Extents) data = data_within(source, where, worth, error);
     g_autoptr(Extents) believed = NULL;
     CopyPlan *plan;
 
@@ -76,7 +85,7 @@ CopyPlan *copy_plan_full(Disk *source, const Extents *allocated, GError **error)
     g_autoptr(Extents) everything = extents_new();
 
     extents_add(everything, 0, disk_size(source));
-    return plan_within(source, everything, allocated, error);
+    return plan_within(source, everything, 0, allocated, error);
 }
 
 CopyPlan *copy_plan_changed(Disk *source, const Extents *changed, GError **error)
@@ -84,5 +93,5 @@ CopyPlan *copy_plan_changed(Disk *source, const Extents *changed, GError **error
     g_autoptr(Extents) where = extents_copy(changed);
 
     extents_align(where, SUMS_BLOCK_SIZE, disk_size(source));
-    return plan_within(source, where, NULL, error);
+    return plan_within(source, where, MAP_WORTH, NULL, error);
 }

@@ -20,5 +20,6 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(CopyPlan, copy_plan_free)
  * NULL, is a further opinion (CBT "*"): what lies outside of it is zero too. */
 CopyPlan *copy_plan_full(Disk *source, const Extents *allocated, GError **error);
 
-/* `changed` only, widened and merged; the source's map turns parts of it into zero. */
+/* `changed` only, widened and merged; the source's map turns parts of it into zero, where an area is
+ * large enough (1 MiB) to be worth asking about. */
 CopyPlan *copy_plan_changed(Disk *source, const Extents *changed, GError **error);

@@ -324,7 +324,7 @@ static void test_cancel(void)
     g_autoptr(Cancel) cancel = cancel_new();
     g_autoptr(GError) error = NULL;
     g_autoptr(Extents) before = NULL;
-    CopyOptions options = {.chunk = SUMS_BLOCK_SIZE, .checkpoint_ms = 1, .cancel = cancel};
+    CopyOptions options = {.threads = 4, .chunk = SUMS_BLOCK_SIZE, .checkpoint_ms = 1, .cancel = cancel};
     Disk *source = hook_disk_new(pattern_disk_new("source", ODD, 11, 100), fire_at_20, cancel);
     Disk *target = hook_disk_new(memory_disk_new("target", ODD), fire_at_20, cancel);
     CopyJob job;

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-#define DEFAULT_CONNECTIONS 4
+#define DEFAULT_CONNECTIONS 8u
 #define RETRIES             5
 #define FIRST_PAUSE_MS      100
 #define MAX_PAUSE_MS        5000

@@ -11,7 +11,7 @@
 
 typedef struct {
     gboolean writable;
-    guint connections; /* at most; 0: 4 */
+    guint connections; /* at most; 0: 8, as many as a copy has threads */
     const char
         *meta_context;    /* what disk_extents() asks; NULL: "base:allocation".  With "qemu:dirty-bitmap:NAME"
                              dirty areas are    DISK_EXTENT_DATA and clean ones DISK_EXTENT_HOLE */
