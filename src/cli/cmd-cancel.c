@@ -94,7 +94,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
 
 const Command command_cancel = {
     .name = "cancel",
-    .arguments = "[SPEC|ID...]",
+    .arguments = "[SPEC|ID|NAME...]",
     .summary = "give a migration up and clean up behind it",
     .details =
         "Its snapshots are removed, and the source is started again if vmferry had shut it down. The images "

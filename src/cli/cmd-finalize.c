@@ -81,7 +81,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
 
 const Command command_finalize = {
     .name = "finalize",
-    .arguments = "[SPEC|ID...]",
+    .arguments = "[SPEC|ID|NAME...]",
     .summary = "cut over: shut the source down, last round, start at the target",
     .details = "The worker sees the request at once. Asking twice changes nothing.\n\n"
                "Example:\n"

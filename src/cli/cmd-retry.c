@@ -52,7 +52,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
 
 const Command command_retry = {
     .name = "retry",
-    .arguments = "[SPEC|ID...]",
+    .arguments = "[SPEC|ID|NAME...]",
     .summary = "go on with a migration that failed or was interrupted",
     .details = "It goes on in the stage in which it failed, with the spec that it was started with.\n\n"
                "Example:\n"

@@ -30,7 +30,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
 
 const Command command_rollback = {
     .name = "rollback",
-    .arguments = "[SPEC|ID...]",
+    .arguments = "[SPEC|ID|NAME...]",
     .summary = "after a cutover: remove the VM at the target, start the source again",
     .details = "What the VM wrote at the target since the cutover is not carried back. The images stay where "
                "they are.\n\n"

@@ -105,7 +105,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
 
 const Command command_status = {
     .name = "status",
-    .arguments = "[SPEC|ID...]",
+    .arguments = "[SPEC|ID|NAME...]",
     .summary = "show how far migrations are",
     .details = "Without a spec or an id: all of them, newest first. DOWNTIME is predicted, and measured once "
                "it is done.\n"

@@ -86,7 +86,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
 
 const Command command_verify = {
     .name = "verify",
-    .arguments = "[SPEC|ID...]",
+    .arguments = "[SPEC|ID|NAME...]",
     .summary = "read the target back and compare it with what was read from the source",
     .details = "Every block that was read has a checksum from that moment. --deep reads the source again as "
                "well: as it lies when\n"

@@ -2,6 +2,7 @@
 
 #include "base/size.h"
 #include "cli/table.h"
+#include "migration/stage.h"
 
 #include <math.h>
 
@@ -21,7 +22,7 @@ char *render_rate(const Json *progress, const char *key)
 {
     double rate = 0;
 
-    return number_of(progress, key, &rate) ? size_format_rate(MAX(rate, 0)) : NULL;
+    return number_of(progress, key, &rate) && rate >= 1 ? size_format_rate(rate) : NULL;
 }
 
 char *render_seconds(const Json *progress, const char *key)
@@ -65,6 +66,17 @@ static void append(GString *line, const char *separator, const char *before, con
         g_string_append_printf(line, "%s%s%s", line->len > 0 ? separator : "", before, text);
 }
 
+/* Of a worker that is done nothing is left to say; its last word would stay there for ever. */
+static const char *activity_of(const Json *progress)
+{
+    const char *stage = json_get_string(progress, "stage");
+    Stage known;
+
+    if (stage != NULL && stage_parse(stage, &known) && (stage_is_over(known) || known == STAGE_FAILED))
+        return NULL;
+    return json_get_string(progress, "activity");
+}
+
 static char *round_name(const Json *progress)
 {
     const char *kind = json_get_string(progress, "round_kind");
@@ -87,14 +99,12 @@ static void add_line(GPtrArray *lines, GString *line, guint width)
 static void add_head(GPtrArray *lines, const char *name, const Json *progress, guint width)
 {
     g_autofree char *round = round_name(progress);
-    g_autofree char *percent = render_percent(progress, "percent");
     g_autofree char *next = render_seconds(progress, "next_round_in");
     GString *line = g_string_new(name);
 
     append(line, "  ", "", json_get_string(progress, "stage"));
     append(line, "  ", "", round);
-    append(line, "  ", "", json_get_string(progress, "activity"));
-    append(line, "  ", "", percent);
+    append(line, "  ", "", activity_of(progress));
     append(line, "  ", "next round in ", next);
     add_line(lines, line, width);
 }
@@ -105,7 +115,7 @@ static void add_disk(GPtrArray *lines, const Json *disk, guint width)
     g_autofree char *done = size_of(disk, "done");
     g_autofree char *planned = size_of(disk, "planned");
     g_autofree char *rate = render_rate(disk, "rate");
-    g_autofree char *eta = render_seconds(disk, "eta");
+    g_autofree char *eta = rate != NULL ? render_seconds(disk, "eta") : NULL;
     const char *label = json_get_string(disk, "label");
     g_autofree char *bar = NULL;
     GString *line = g_string_new(NULL);
@@ -129,11 +139,11 @@ static void add_prediction(GPtrArray *lines, const Json *progress, guint width)
     g_autofree char *at_best = render_seconds(progress, "downtime_floor");
     GString *line = g_string_new(NULL);
 
-    append(line, "", "  guest writes ", dirty);
+    append(line, "", "guest writes ", dirty);
     append(line, ", ", "downtime now ", downtime);
     append(line, ", ", "at best ", at_best);
     if (line->len > 0)
-        add_line(lines, line, width);
+        add_line(lines, g_string_prepend(line, "  "), width);
     else
         g_string_free(line, TRUE);
 }
@@ -154,7 +164,8 @@ static void add_words(GPtrArray *lines, const Json *progress, guint width)
     add_line(lines, line, width);
 }
 
-static void add_downtime(GPtrArray *lines, const Json *downtime, guint width)
+/* FALSE when it is not over. */
+static gboolean add_downtime(GPtrArray *lines, const Json *downtime, guint width)
 {
     g_autofree char *total = render_seconds(downtime, "total");
     GString *parts = NULL;
@@ -163,7 +174,7 @@ static void add_downtime(GPtrArray *lines, const Json *downtime, guint width)
     Json *value = NULL;
 
     if (total == NULL)
-        return;
+        return FALSE;
     parts = g_string_new(NULL);
     json_object_foreach((Json *)downtime, key, value)
     {
@@ -177,6 +188,7 @@ static void add_downtime(GPtrArray *lines, const Json *downtime, guint width)
     g_string_printf(line, "  downtime %s%s%s", total, parts->len > 0 ? ": " : "", parts->str);
     g_string_free(parts, TRUE);
     add_line(lines, line, width);
+    return TRUE;
 }
 
 void render_lines(GPtrArray *lines, const char *name, const Json *progress, guint width)
@@ -185,10 +197,15 @@ void render_lines(GPtrArray *lines, const char *name, const Json *progress, guin
     Json *disk = NULL;
 
     add_head(lines, name, progress, width);
-    json_array_foreach(json_object_get(progress, "disks"), i, disk) add_disk(lines, disk, width);
-    add_prediction(lines, progress, width);
+    json_array_foreach(json_object_get(progress, "disks"), i, disk)
+    {
+        /* Between two rounds there is nothing to draw a bar of. */
+        if (json_get_integer(disk, "planned") > 0)
+            add_disk(lines, disk, width);
+    }
+    if (!add_downtime(lines, json_object_get(progress, "downtime"), width))
+        add_prediction(lines, progress, width);
     add_words(lines, progress, width);
-    add_downtime(lines, json_object_get(progress, "downtime"), width);
 }
 
 char *render_phase(const Json *progress)
@@ -198,8 +215,18 @@ char *render_phase(const Json *progress)
 
     append(line, ", ", "", json_get_string(progress, "stage"));
     append(line, ", ", "", round);
-    append(line, ", ", "", json_get_string(progress, "activity"));
     return g_string_free(line, FALSE);
+}
+
+/* Measured once it is over, predicted before. */
+static char *downtime_words(const Json *progress)
+{
+    g_autofree char *measured = render_seconds(json_object_get(progress, "downtime"), "total");
+    g_autofree char *predicted = render_seconds(progress, "predicted_downtime");
+
+    if (measured != NULL)
+        return g_strconcat("downtime ", measured, NULL);
+    return predicted != NULL ? g_strconcat("predicted downtime ", predicted, NULL) : NULL;
 }
 
 char *render_line(const char *name, const Json *progress)
@@ -208,15 +235,16 @@ char *render_line(const char *name, const Json *progress)
     g_autofree char *phase = render_phase(progress);
     g_autofree char *percent = render_percent(progress, "percent");
     g_autofree char *rate = render_rate(progress, "rate");
-    g_autofree char *eta = render_seconds(progress, "eta");
-    g_autofree char *downtime = render_seconds(progress, "predicted_downtime");
+    g_autofree char *eta = rate != NULL ? render_seconds(progress, "eta") : NULL;
+    g_autofree char *downtime = downtime_words(progress);
     g_autofree char *left = eta != NULL ? g_strconcat(eta, " left", NULL) : NULL;
     GString *line = g_string_new(phase);
 
-    append(line, " ", "", percent);
+    append(line, ", ", "", activity_of(progress));
+    append(line, " ", "", rate != NULL ? percent : NULL);
     append(line, ", ", "", rate);
     append(line, ", ", "", left);
-    append(line, ", ", "predicted downtime ", downtime);
+    append(line, ", ", "", downtime);
     g_string_prepend(line, ": ");
     g_string_prepend(line, printable);
     return g_string_free(line, FALSE);

@@ -16,13 +16,13 @@ void render_lines(GPtrArray *lines, const char *name, const Json *progress, guin
 /* "web: delta round 3, copying 58.3%, 312 MiB/s, 12 s left" */
 char *render_line(const char *name, const Json *progress);
 
-/* What makes it worth a new plain line at once: stage, round and activity. */
+/* What makes it worth a new plain line at once: stage and round. */
 char *render_phase(const Json *progress);
 
 /* "[#####.....]" of `width` characters. */
 char *render_bar(double percent, guint width);
 
-/* NULL when the value is null. */
+/* NULL when the value is null; a rate of nothing is NULL too. */
 char *render_rate(const Json *progress, const char *key);
 char *render_seconds(const Json *progress, const char *key);
 char *render_percent(const Json *progress, const char *key);

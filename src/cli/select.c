@@ -114,6 +114,11 @@ static gboolean fits_id(const StoreVm *vm, const char *id)
     return strcmp(number, id) == 0 || g_strcmp0(vm->moref, id) == 0;
 }
 
+static gboolean fits_either(const StoreVm *vm, const char *word)
+{
+    return fits_id(vm, word) || fits_ref(vm, word);
+}
+
 static gboolean same_vm(const StoreVm *a, const StoreVm *b)
 {
     return g_strcmp0(a->server, b->server) == 0 && g_strcmp0(a->moref, b->moref) == 0 &&
@@ -232,7 +237,7 @@ static gboolean add_named(Selection *selection, const Options *options, GError *
     if (has_specs && options->vms != NULL && !keep_named(specs, options->vms, error))
         return FALSE;
     return add_specs(selection, specs, error) &&
-           add_words(selection, (char **)words->pdata, fits_id, error) &&
+           add_words(selection, (char **)words->pdata, fits_either, error) &&
            add_words(selection, options->vm_ids, fits_id, error) &&
            (has_specs || add_words(selection, options->vms, fits_ref, error));
 }

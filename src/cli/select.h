@@ -19,8 +19,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(Selected, selected_free)
 /* All VMs of the specs named (--spec and arguments), less those that --vm leaves out: VmSpec. */
 GPtrArray *select_specs(const Session *session, const Options *options, GError **error);
 
-/* Migrations by spec file, id, moref or --vm: Selected.  An argument that is a file is a spec.  With nothing
- * named: all, newest first, when `all_by_default`, and VF_ERROR_INVALID otherwise. */
+/* Migrations by spec file, id, moref or --vm: Selected.  An argument that is a file is a spec, any other an
+ * id, a moref or a name.  With nothing named: all, newest first, when `all_by_default`, and VF_ERROR_INVALID
+ * otherwise. */
 GPtrArray *select_migrations(const Session *session, const Options *options, gboolean all_by_default,
                              GError **error);
 

@@ -143,7 +143,9 @@ static void add_row(Table *table, const Json *vm)
     g_autofree char *id = json_is_integer(json_object_get(vm, "id"))
                               ? g_strdup_printf("%" G_GINT64_FORMAT, json_get_integer(vm, "id"))
                               : NULL;
-    g_autofree char *percent = render_percent(vm, "progress");
+    const char *stage = json_get_string(vm, "current_stage");
+    g_autofree char *percent =
+        render_percent(vm, strcmp(stage, stage_name(STAGE_DONE)) == 0 ? "progress" : "percent");
     g_autofree char *rate = render_rate(vm, "rate");
     g_autofree char *eta = render_seconds(vm, "eta");
     g_autofree char *predicted = render_seconds(vm, "predicted_downtime");
@@ -151,7 +153,7 @@ static void add_row(Table *table, const Json *vm)
     const char *const cells[] = {id,
                                  json_get_string(vm, "vm_name"),
                                  json_get_string(vm, "vm_moref"),
-                                 json_get_string(vm, "current_stage"),
+                                 stage,
                                  json_get_string(vm, "next_stage"),
                                  percent,
                                  rate,

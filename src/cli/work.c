@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "cli/display.h"
+#include "migration/stage.h"
 
 #include <signal.h>
 #include <string.h>
@@ -148,6 +149,18 @@ static gboolean start(const Crew *crew, Worker *worker, GError **error)
     return worker->started;
 }
 
+static const char *why_ended(const StoreVm *vm, VfErrorClass class, int status)
+{
+    if (vm != NULL && strcmp(vm->stage, stage_name(STAGE_CANCELLED)) == 0)
+        return "cancelled";
+    if (vm != NULL && vm->error != NULL)
+        return vm->error;
+    if (class == VF_ERROR_CANCELLED)
+        return "stopped; vmferry run goes on where it was";
+    return WIFSIGNALED(status) ? g_strsignal(WTERMSIG(status))
+                               : "its worker failed; its log beside the store says why";
+}
+
 /* The worker has written into the store why it stopped. */
 static void note_end(const Crew *crew, Worker *worker, int status)
 {
@@ -163,11 +176,7 @@ static void note_end(const Crew *crew, Worker *worker, int status)
             class = (VfErrorClass)i;
     }
     vm = store_vm_get(crew->session->store, worker->id, &lost);
-    vf_fail(&worker->error, class, "%s: %s", worker->name,
-            vm != NULL && vm->error != NULL ? vm->error
-            : class == VF_ERROR_CANCELLED   ? "stopped; vmferry run goes on where it was"
-            : WIFSIGNALED(status)           ? g_strsignal(WTERMSIG(status))
-                                            : "its worker failed; its log beside the store says why");
+    vf_fail(&worker->error, class, "%s: %s", worker->name, why_ended(vm, class, status));
 }
 
 /* Number of those that run. */
