@@ -57,6 +57,7 @@ static const struct {
      "browser:@HostDatastoreBrowser capability:DatastoreCapability iormConfiguration:StorageIORMInfo"},
     {"Network", "ManagedEntity", "summary:NetworkSummary host:@HostSystem[] vm:@VirtualMachine[]"},
     /* The lab has none of these, but a vCenter knows the types. */
+    {"StoragePod", "Folder", "summary:StoragePodSummary podStorageDrsEntry:PodStorageDrsEntry"},
     {"DistributedVirtualPortgroup", "Network", "key config:DVPortgroupConfigInfo portKeys:string[]"},
     {"OpaqueNetwork", "Network", "capability:OpaqueNetworkCapability extraConfig:OptionValue[]"},
     {"VirtualApp", "ResourcePool",
@@ -359,6 +360,7 @@ static const struct {
      "seSparseSupported:boolean vmfsSparseSupported:boolean vsanSparseSupported:boolean "
      "upitSupported:boolean vmdkExpandSupported:boolean"},
     {"NetworkSummary", NULL, "network:@Network name accessible:boolean ipPoolName ipPoolId:int"},
+    {"OpaqueNetworkSummary", "NetworkSummary", "opaqueNetworkId opaqueNetworkType"},
     {"HostRuntimeInfo", NULL,
      "connectionState:HostSystemConnectionState powerState:HostSystemPowerState standbyMode "
      "inMaintenanceMode:boolean inQuarantineMode:boolean bootTime:dateTime "

@@ -192,12 +192,12 @@ def expired():
 @TAP.case("a network that cuts replies, answers 503 and is slow")
 def bad_network():
     with Ground(VMFERRY, lab_yaml(vm_yaml())) as (top, lab):
-        lab.fault(cut_reply=5, cut_bytes=100000, unavailable=3)
+        lab.fault(cut={"reply": 5, "bytes": 100000}, unavailable=3)
         site = Site(lab, top, "web")
 
         def worse(worker):
             for number in (3, 2, 4):
-                lab.fault(cut_reply=number, cut_bytes=70000, unavailable=2)
+                lab.fault(cut={"reply": number, "bytes": 70000}, unavailable=2)
                 time.sleep(1)
 
         done(site, migrate(site, between=worse), {"2000": "vm-100"}, lab)
