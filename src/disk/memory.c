@@ -27,7 +27,7 @@ typedef struct {
 
 static guint8 *find_piece(MemoryDisk *memory, guint64 index, gboolean allocate)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&memory->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&memory->lock);
 
     if (memory->pieces[index] == NULL && allocate)
         memory->pieces[index] = g_malloc0(PIECE);
@@ -65,7 +65,7 @@ static gboolean memory_pwrite(Disk *disk, const void *buffer, gsize length, guin
 
 static void drop_piece(MemoryDisk *memory, guint64 index)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&memory->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&memory->lock);
 
     g_clear_pointer(&memory->pieces[index], g_free);
 }
@@ -272,7 +272,7 @@ typedef struct {
 
 static gboolean burn(FaultDisk *fault, Fuse *fuse, const char *what, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&fault->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&fault->lock);
 
     if (fuse->left < 0)
         return TRUE;
@@ -358,7 +358,7 @@ Disk *fault_disk_new(Disk *inner)
 static void set_fuse(Disk *disk, Fuse *fuse, guint nth, int error_class)
 {
     FaultDisk *fault = (FaultDisk *)disk;
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&fault->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&fault->lock);
 
     *fuse = (Fuse){.left = (gint64)nth - 1, .error_class = error_class};
 }

@@ -132,7 +132,7 @@ static gboolean check_usable(const Qcow2 *q, GError **error)
 
 static gboolean take(Qcow2 *q, Commit *commit, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     if (!check_usable(q, error))
         return FALSE;
@@ -144,7 +144,7 @@ static gboolean take(Qcow2 *q, Commit *commit, GError **error)
 
 static void give_back(Qcow2 *q, const Commit *commit, gboolean ok)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     for (guint i = 0; i < commit->tables->len; i++)
         qcow2_table_put(q, g_ptr_array_index(commit->tables, i));
@@ -171,14 +171,14 @@ static gboolean run_commit(Qcow2 *q, GError **error)
 
 gboolean qcow2_commit(Qcow2 *q, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->commit_lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->commit_lock);
 
     return run_commit(q, error);
 }
 
 static gboolean has_room(Qcow2 *q, gboolean *ret_ok, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     *ret_ok = check_usable(q, error);
     return !*ret_ok || q->n_dirty < q->max_dirty;

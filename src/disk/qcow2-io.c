@@ -21,7 +21,7 @@ static guint64 to_l2_end(const Qcow2 *q, guint64 offset, guint64 length)
 
 static gboolean lookup(Qcow2 *q, guint64 offset, guint64 length, Qcow2Run *ret, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     return qcow2_lookup(q, offset, length, ret, error);
 }
@@ -162,7 +162,7 @@ static gboolean take_new(Qcow2 *q, guint64 offset, Write *write, GError **error)
 /* Decides what the next write is, and claims its clusters unless they exist.  Takes and drops the lock. */
 static gboolean prepare(Qcow2 *q, guint64 offset, guint64 length, Write *write, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     *write = (Write){0};
     length = to_l2_end(q, offset, length);
@@ -206,7 +206,7 @@ static gboolean write_run(Qcow2 *q, const Write *write, const guint8 *buffer, GE
 
 static gboolean finish(Qcow2 *q, const Write *write, gboolean ok, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
     const Qcow2Claim *claim = &write->claim;
 
     ok = ok && qcow2_map(q, claim->first, claim->last - claim->first + 1, write->host_cluster, write->is_new,
@@ -242,7 +242,7 @@ gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offs
 
 static gboolean flag_zero(Qcow2 *q, guint64 offset, guint64 length, GError **error)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
     Qcow2Claim clusters = clusters_of(q, offset, length);
 
     return qcow2_map_zero(q, clusters.first, clusters.last - clusters.first + 1, error);

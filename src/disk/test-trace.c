@@ -93,7 +93,7 @@ static Trace *trace_of(Bytes *bytes)
 static gboolean trace_pread(Bytes *bytes, void *buffer, gsize length, guint64 offset, GError **error)
 {
     Trace *trace = trace_of(bytes);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
 
     trace->reads++;
     memcpy(buffer, trace->now->data + offset, length);
@@ -121,7 +121,7 @@ static gboolean trace_pwrite(Bytes *bytes, const void *buffer, gsize length, gui
 static gboolean trace_zero(Bytes *bytes, guint64 offset, guint64 length, GError **error)
 {
     Trace *trace = trace_of(bytes);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
     Event event = {.kind = EVENT_ZERO, .offset = offset, .length = length};
 
     g_array_append_val(trace->events, event);
@@ -132,7 +132,7 @@ static gboolean trace_zero(Bytes *bytes, guint64 offset, guint64 length, GError 
 static gboolean trace_truncate(Bytes *bytes, guint64 size, GError **error)
 {
     Trace *trace = trace_of(bytes);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
     Event event = {.kind = EVENT_TRUNCATE, .length = size};
 
     g_array_append_val(trace->events, event);
@@ -143,7 +143,7 @@ static gboolean trace_truncate(Bytes *bytes, guint64 size, GError **error)
 static gboolean trace_flush(Bytes *bytes, GError **error)
 {
     Trace *trace = trace_of(bytes);
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
     Event event = {.kind = EVENT_FLUSH, .covers = trace->events->len};
 
     if (trace->fail_flushes)
@@ -181,21 +181,21 @@ Bytes *trace_bytes(Trace *trace)
 
 guint trace_length(Trace *trace)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
 
     return trace->events->len;
 }
 
 guint64 trace_reads(Trace *trace)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
 
     return trace->reads;
 }
 
 TraceCounts trace_count(Trace *trace, guint first)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
     TraceCounts counts = {0};
 
     for (guint i = first; i < trace->events->len; i++) {
@@ -215,14 +215,14 @@ TraceCounts trace_count(Trace *trace, guint first)
 
 void trace_fail_writes(Trace *trace, gsize min_length)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
 
     trace->fail_length = min_length;
 }
 
 void trace_fail_flushes(Trace *trace, gboolean fail)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
 
     trace->fail_flushes = fail;
 }
@@ -268,7 +268,7 @@ static guint durable(const GArray *events, guint length)
 
 GByteArray *trace_cut(Trace *trace, guint length, GRand *random)
 {
-    g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&trace->lock);
     GByteArray *image = copy_array(trace->start->data, trace->start->len);
     guint n_durable = durable(trace->events, length);
 

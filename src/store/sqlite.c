@@ -78,7 +78,7 @@ static char *random_token(void)
 Store *sqlite_store_open(const char *directory, GError **error)
 {
     SqliteStore *store = g_new0(SqliteStore, 1);
-    g_auto(Fd) turn = wait_for_turn(directory);
+    G_GNUC_UNUSED g_auto(Fd) turn = wait_for_turn(directory);
     const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE;
 
     store->base = (Store){.ops = &sqlite_ops, .directory = g_strdup(directory)};
