@@ -65,7 +65,7 @@ static Slot *find_idle(NbdDisk *nbd)
 
 static Slot *take_slot(NbdDisk *nbd)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&nbd->lock);
+    g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&nbd->lock);
     Slot *slot;
 
     while ((slot = find_idle(nbd)) == NULL)

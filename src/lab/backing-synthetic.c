@@ -155,7 +155,7 @@ static gboolean write_block(LabBacking *backing, char *buffer, GError **error)
 static void write_blocks(Run *run, guint64 count, char *buffer)
 {
     for (guint64 i = 0; i < count; i++) {
-        G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&run->backing->lock);
+        g_autoptr(GMutexLocker) locked = g_mutex_locker_new(&run->backing->lock);
         g_autoptr(GError) error = NULL;
 
         if (cancel_fired(run->stop) || write_block(run->backing, buffer, &error))

@@ -185,7 +185,7 @@ void lab_backing_free(LabBacking *backing)
 
 gboolean lab_backing_add_disk(LabBacking *backing, const LabDiskConfig *disk, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     return add_disk(backing, disk, error);
 }
@@ -222,7 +222,7 @@ static void stop_tracking(LabBacking *backing, BackingDisk *disk)
 
 void lab_backing_set_tracking(LabBacking *backing, gboolean on)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     backing->tracking_wanted = on;
     for (guint i = 0; !on && i < backing->disks->len; i++) {
@@ -235,7 +235,7 @@ void lab_backing_set_tracking(LabBacking *backing, gboolean on)
 
 gboolean lab_backing_reset_tracking(LabBacking *backing, gint32 key, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingDisk *disk = need_disk(backing, key, error);
 
     if (disk == NULL)
@@ -245,7 +245,7 @@ gboolean lab_backing_reset_tracking(LabBacking *backing, gint32 key, GError **er
 
 char *lab_backing_change_id(LabBacking *backing, gint32 key, const char *id)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingDisk *disk = find_disk(backing, key);
 
     if (disk == NULL)
@@ -277,7 +277,7 @@ static gboolean add_allocated(LabBacking *backing, const BackingDisk *disk, cons
 gboolean lab_backing_changed(LabBacking *backing, gint32 key, const char *id, const char *change_id,
                              Extents *areas, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingDisk *disk = need_disk(backing, key, error);
     BackingSnapshot *snapshot = id != NULL ? need_snapshot(backing, id, error) : NULL;
 
@@ -301,7 +301,7 @@ gboolean lab_backing_changed(LabBacking *backing, gint32 key, const char *id, co
 
 gboolean lab_backing_power_on(LabBacking *backing, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     if (backing->on)
         return vf_fail(error, VF_ERROR_CONFLICT, "%s is on already", backing->directory);
@@ -313,7 +313,7 @@ gboolean lab_backing_power_on(LabBacking *backing, GError **error)
 
 gboolean lab_backing_power_off(LabBacking *backing, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     if (!backing->on)
         return vf_fail(error, VF_ERROR_CONFLICT, "%s is off already", backing->directory);
@@ -323,7 +323,7 @@ gboolean lab_backing_power_off(LabBacking *backing, GError **error)
 
 gboolean lab_backing_shutdown(LabBacking *backing, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     if (!backing->on)
         return vf_fail(error, VF_ERROR_CONFLICT, "%s is off", backing->directory);
@@ -332,14 +332,14 @@ gboolean lab_backing_shutdown(LabBacking *backing, GError **error)
 
 gboolean lab_backing_is_on(LabBacking *backing)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     return backing->on;
 }
 
 guint64 lab_backing_written(LabBacking *backing)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     return backing->ops->written(backing);
 }
@@ -409,7 +409,7 @@ static BackingSnapshot *record_snapshot(LabBacking *backing, const char *id, GPt
 
 gboolean lab_backing_snapshot(LabBacking *backing, const char *id, gboolean quiesce, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     g_autoptr(GPtrArray) leaves = next_leaves(backing);
 
     if (find_snapshot(backing, id) != NULL)
@@ -456,7 +456,7 @@ static gboolean drop_merged(LabBacking *backing, BackingDisk *disk, guint index,
 
 gboolean lab_backing_remove_snapshot(LabBacking *backing, const char *id, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingSnapshot *snapshot = need_snapshot(backing, id, error);
 
     if (snapshot == NULL)
@@ -480,7 +480,7 @@ gboolean lab_backing_remove_snapshot(LabBacking *backing, const char *id, GError
 
 char *lab_backing_file(LabBacking *backing, gint32 key, const char *id)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingDisk *disk = find_disk(backing, key);
 
     if (disk == NULL)
@@ -493,7 +493,7 @@ char *lab_backing_file(LabBacking *backing, gint32 key, const char *id)
 
 guint64 lab_backing_size(LabBacking *backing, gint32 key)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingDisk *disk = find_disk(backing, key);
 
     return disk != NULL ? disk->size : 0;
@@ -501,7 +501,7 @@ guint64 lab_backing_size(LabBacking *backing, gint32 key)
 
 gboolean lab_backing_resize(LabBacking *backing, gint32 key, guint64 size, GError **error)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
     BackingDisk *disk = need_disk(backing, key, error);
 
     if (disk == NULL)
@@ -524,7 +524,7 @@ gboolean lab_backing_resize(LabBacking *backing, gint32 key, guint64 size, GErro
 /* Only data are locked: a descriptor can be read at any time. */
 gboolean lab_backing_locked(LabBacking *backing, const char *file)
 {
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locked = enter(backing);
+    g_autoptr(GMutexLocker) locked = enter(backing);
 
     for (guint i = 0; backing->on && i < backing->disks->len; i++)
         if (strcmp(file, backing_leaf(g_ptr_array_index(backing->disks, i))->data) == 0)

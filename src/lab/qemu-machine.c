@@ -7,6 +7,7 @@
 
 #define FIRMWARE_CODE      "/usr/share/OVMF/OVMF_CODE_4M.fd"
 #define FIRMWARE_VARIABLES "/usr/share/OVMF/OVMF_VARS_4M.fd"
+#define THROTTLE_OBJECT    "throttle-group,id=" QEMU_THROTTLE_GROUP
 #define DEFAULT_MEMORY_MIB 512
 /* pvscsi has 64 targets, and the adapter is one of them. */
 #define MAX_TARGETS    64
@@ -144,7 +145,7 @@ static void add_board(GPtrArray *argv, const LabBacking *backing, const char *qm
                                         "-no-shutdown",
                                         "-S",
                                         "-object",
-                                        "throttle-group,id=" QEMU_THROTTLE_GROUP,
+                                        THROTTLE_OBJECT,
                                         "-netdev",
                                         "user,id=net0,restrict=on",
                                         "-device",
