@@ -64,9 +64,12 @@ static Json *snapshots_json(const LabVm *vm)
     return list;
 }
 
-static Json *vm_json(const LabVm *vm)
+/* Takes the lock itself: what a backing has to say may take its time. */
+static Json *vm_json(Lab *lab, const LabVm *vm)
 {
+    guint64 written = lab_backing_written(vm->backing);
     Json *object = json_object();
+    lab_lock(lab);
     json_set_string(object, "moref", vm->object.moref);
     json_set_string(object, "name", vm->object.name);
     json_set_string(object, "instance_uuid", vm->instance_uuid);
@@ -76,19 +79,18 @@ static Json *vm_json(const LabVm *vm)
     json_set_boolean(object, "consolidation_needed", vm->consolidation_needed);
     json_set_boolean(object, "busy", vm->task != NULL);
     json_set_string(object, "directory", vm->directory);
-    json_set_integer(object, "written", (gint64)lab_backing_written(vm->backing));
+    json_set_integer(object, "written", (gint64)written);
     json_set_take(object, "disks", disks_json(vm, vm->disks));
     json_set_take(object, "snapshots", snapshots_json(vm));
+    lab_unlock(lab);
     return object;
 }
 
 static void answer_vms(Lab *lab, HttpExchange *exchange)
 {
     Json *list = json_array();
-    lab_lock(lab);
     for (guint i = 0; i < lab->vms->len; i++)
-        json_array_append_new(list, vm_json(g_ptr_array_index(lab->vms, i)));
-    lab_unlock(lab);
+        json_array_append_new(list, vm_json(lab, g_ptr_array_index(lab->vms, i)));
     answer_json(exchange, 200, list);
 }
 
@@ -178,6 +180,12 @@ static const struct {
     {"set-connection", set_connection, {"action", "state"}},
 };
 
+static gboolean run_idle(Lab *lab, LabVm *vm, const TreeNode *body, Action run, GError **error)
+{
+    lab_task_wait_idle(lab, vm);
+    return run(lab, vm, body, error);
+}
+
 static gboolean run_action(Lab *lab, LabVm *vm, const TreeNode *body, GError **error)
 {
     g_autofree char *name = NULL;
@@ -185,7 +193,8 @@ static gboolean run_action(Lab *lab, LabVm *vm, const TreeNode *body, GError **e
         return FALSE;
     for (guint i = 0; i < G_N_ELEMENTS(ACTIONS); i++)
         if (g_strcmp0(ACTIONS[i].name, name) == 0)
-            return lab_config_keys(body, ACTIONS[i].keys, error) && ACTIONS[i].run(lab, vm, body, error);
+            return lab_config_keys(body, ACTIONS[i].keys, error) &&
+                   run_idle(lab, vm, body, ACTIONS[i].run, error);
     return tree_fail(body, error, "there is no action \"%s\"; docs/lab.md lists them",
                      name != NULL ? name : "");
 }
@@ -229,10 +238,9 @@ static void handle_vm(Lab *lab, HttpExchange *exchange, const char *moref)
         done = run_action(lab, (LabVm *)object, tree_root(body), &error);
     lab_state_save(lab);
     g_cond_broadcast(&lab->changed);
-    Json *state = done ? vm_json((LabVm *)object) : NULL;
     lab_unlock(lab);
-    if (state != NULL)
-        answer_json(exchange, 200, state);
+    if (done)
+        answer_json(exchange, 200, vm_json(lab, (LabVm *)object));
     else
         answer_error(exchange, error);
 }

@@ -36,9 +36,7 @@ static gboolean begin_session(Lab *lab, HttpExchange *exchange)
         http_answer_text(exchange, 503, "text/plain", "Out of HTTP sessions: Limited to max_sessions\n");
         return FALSE;
     }
-    g_autofree char *cookie =
-        g_strdup_printf(LAB_COOKIE "=\"%s\"; Path=/; HttpOnly; Secure; ", session->cookie);
-    http_add_header(exchange, "Set-Cookie", cookie);
+    lab_session_tell(session, exchange);
     return TRUE;
 }
 

@@ -10,12 +10,17 @@ static void free_object(gpointer data)
     object->free(object);
 }
 
+static char *new_cookie(void)
+{
+    g_autofree char *random = g_uuid_string_random();
+    return g_compute_checksum_for_string(G_CHECKSUM_SHA1, random, -1);
+}
+
 LabSession *lab_session_new(Lab *lab, const char *agent)
 {
     LabSession *session = g_new0(LabSession, 1);
-    g_autofree char *random = g_uuid_string_random();
     g_atomic_ref_count_init(&session->references);
-    session->cookie = g_compute_checksum_for_string(G_CHECKSUM_SHA1, random, -1);
+    session->cookie = new_cookie();
     session->agent = g_strdup(agent);
     session->last_active = clock_now();
     session->objects = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, free_object);
@@ -76,8 +81,19 @@ gboolean lab_session_login(Lab *lab, LabSession *session)
         return FALSE;
     g_free(session->key);
     session->key = g_uuid_string_random();
+    g_hash_table_steal(lab->sessions, session->cookie);
+    g_free(session->cookie);
+    session->cookie = new_cookie();
+    g_hash_table_insert(lab->sessions, session->cookie, session);
     session->login_time = clock_now();
     return TRUE;
+}
+
+void lab_session_tell(const LabSession *session, HttpExchange *exchange)
+{
+    g_autofree char *cookie =
+        g_strdup_printf(LAB_COOKIE "=\"%s\"; Path=/; HttpOnly; Secure; ", session->cookie);
+    http_add_header(exchange, "Set-Cookie", cookie);
 }
 
 void lab_session_end(Lab *lab, LabSession *session)

@@ -29,8 +29,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(LabSession, lab_session_unref)
 
 /* By cookie, quoted or not; NULL when there is none or it has expired.  Counts as activity.  Borrowed. */
 LabSession *lab_session_find(Lab *lab, const char *cookie);
-/* FALSE when max_sessions are logged in. */
+/* Changes the cookie.  FALSE when max_sessions are logged in. */
 gboolean lab_session_login(Lab *lab, LabSession *session);
+/* The Set-Cookie that tells the client. */
+void lab_session_tell(const LabSession *session, HttpExchange *exchange);
 void lab_session_end(Lab *lab, LabSession *session);
 void lab_session_end_all(Lab *lab);
 void lab_session_end_idle(Lab *lab);

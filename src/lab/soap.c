@@ -290,17 +290,17 @@ static void answer_call(LabCall *call, HttpExchange *exchange, gboolean done)
     }
 }
 
-/* The cookie comes with the first answer, before the login. */
+/* The cookie comes with the first answer, before the login, and another one with the login. */
 static LabSession *need_session(Lab *lab, HttpExchange *exchange)
 {
     LabSession *session = lab_session_find(lab, http_cookie(exchange, LAB_COOKIE));
-    if (session == NULL) {
-        session = lab_session_new(lab, http_header(exchange, "User-Agent"));
-        g_autofree char *cookie =
-            g_strdup_printf(LAB_COOKIE "=\"%s\"; Path=/; HttpOnly; Secure; ", session->cookie);
-        http_add_header(exchange, "Set-Cookie", cookie);
-    }
-    return lab_session_ref(session);
+    return lab_session_ref(session != NULL ? session
+                                           : lab_session_new(lab, http_header(exchange, "User-Agent")));
+}
+
+static gboolean is_news(const LabSession *session, const char *said)
+{
+    return !session->ended && (said == NULL || strstr(said, session->cookie) == NULL);
 }
 
 static void call_method(Lab *lab, HttpExchange *exchange, XmlNode *element, guint version)
@@ -311,6 +311,8 @@ static void call_method(Lab *lab, HttpExchange *exchange, XmlNode *element, guin
     call.session = session;
     lab_collector_ensure(session);
     gboolean done = dispatch(&call, version);
+    if (is_news(session, http_cookie(exchange, LAB_COOKIE)))
+        lab_session_tell(session, exchange);
     lab_unlock(lab);
     answer_call(&call, exchange, done);
     value_free(call.result);

@@ -102,6 +102,12 @@ LabTask *lab_task_start(Lab *lab, LabVm *vm, const char *description_id, const c
     return task;
 }
 
+void lab_task_wait_idle(Lab *lab, LabVm *vm)
+{
+    while (vm->task != NULL)
+        g_cond_wait(&lab->changed, &lab->lock);
+}
+
 gboolean lab_task_cancel(LabTask *task, LabFault *fault)
 {
     if (task->completed != 0)

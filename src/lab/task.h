@@ -36,6 +36,8 @@ struct LabTask {
 /* FALSE with TaskInProgress when the VM is busy; `data` is freed then too. */
 LabTask *lab_task_start(Lab *lab, LabVm *vm, const char *description_id, const char *method, LabTaskRun run,
                         gpointer data, GDestroyNotify free_data, LabFault *fault);
+/* Waits until no task changes the VM; gives up the lock meanwhile. */
+void lab_task_wait_idle(Lab *lab, LabVm *vm);
 /* Only a task that has not begun its work can be cancelled; FALSE with InvalidState for one that has ended.
  */
 gboolean lab_task_cancel(LabTask *task, LabFault *fault);

@@ -89,8 +89,10 @@ static gboolean reset_change_id(Lab *lab, const TreeNode *value, GError **error)
 {
     gint64 key = 0;
     LabVm *vm = find_vm(lab, value, error);
-    if (vm == NULL || !tree_to_integer(tree_get(value, "disk"), 0, G_MAXINT32, &key, error) ||
-        !lab_backing_reset_tracking(vm->backing, (gint32)key, error))
+    if (vm == NULL || !tree_to_integer(tree_get(value, "disk"), 0, G_MAXINT32, &key, error))
+        return FALSE;
+    lab_task_wait_idle(lab, vm);
+    if (!lab_backing_reset_tracking(vm->backing, (gint32)key, error))
         return FALSE;
     lab_vm_refresh(vm);
     return TRUE;

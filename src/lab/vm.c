@@ -166,7 +166,11 @@ static gboolean shutdown_guest(LabCall *call)
         return lab_fault_plain(
             &call->fault, "ToolsUnavailable",
             "Cannot complete operation because VMware Tools is not running in this virtual machine.");
-    if (!lab_backing_shutdown(vm->backing, &error) && !vf_error_is(error, VF_ERROR_CONFLICT))
+    /* A backing may be busy with a snapshot for a while; the lab goes on meanwhile. */
+    lab_unlock(call->lab);
+    gboolean asked = lab_backing_shutdown(vm->backing, &error);
+    lab_lock(call->lab);
+    if (!asked && !vf_error_is(error, VF_ERROR_CONFLICT))
         return lab_fault_backing(&call->fault, vm, g_steal_pointer(&error));
     return TRUE;
 }

@@ -116,7 +116,9 @@ def check_sessions(tap, client):
         tap.equal(client.call(name, type_, moref).fault(), "NotAuthenticated", f"{name} of {moref} needs a login")
     wrong = client.call("Login", "SessionManager", "SessionManager", "<userName>x</userName><password>y</password>")
     tap.equal((wrong.status, wrong.fault()), (500, "InvalidLogin"), "a wrong password")
+    first = client.cookie
     tap.equal(client.login().status, 200, "the right one")
+    tap.ok(client.cookie != first, "the login changes the cookie")
     tap.equal(client.call("CurrentTime", "ServiceInstance", "ServiceInstance").status, 200, "and now it answers")
 
 
