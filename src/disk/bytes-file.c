@@ -139,6 +139,13 @@ static gboolean file_zero(Bytes *bytes, guint64 offset, guint64 length, GError *
     return bytes_write_zeros(bytes, offset, length, error);
 }
 
+static gboolean device_zero(Bytes *bytes, guint64 offset, guint64 length, GError **error)
+{
+    const FileBytes *file = (const FileBytes *)bytes;
+
+    return zero_range(file->fd, offset, length) || bytes_write_zeros(bytes, offset, length, error);
+}
+
 /* Where the piece of one kind that starts at `offset` ends; `end` at the latest. */
 static guint64 piece_end(int fd, guint64 offset, guint64 end, DiskExtentKind *ret_kind)
 {
@@ -202,6 +209,15 @@ static const BytesOps file_ops = {
     .free = file_free,
 };
 
+/* A device has no holes to ask for, and its size is what it is. */
+static const BytesOps device_ops = {
+    .pread = file_pread,
+    .pwrite = file_pwrite,
+    .zero = device_zero,
+    .flush = file_flush,
+    .free = file_free,
+};
+
 static gboolean fail_open(const char *path, int errnum, BytesFlags flags, GError **error)
 {
     VfErrorClass class = (flags & BYTES_WRITE) != 0 ? VF_ERROR_TARGET_IO : VF_ERROR_SOURCE_IO;
@@ -239,7 +255,8 @@ static gboolean lock_file(int fd, const char *path, GError **error)
     return vf_fail_errno(error, VF_ERROR_TARGET_IO, errno, "%s: cannot lock", path);
 }
 
-static gboolean measure(int fd, const char *path, BytesFlags flags, guint64 *ret_size, GError **error)
+static gboolean measure(int fd, const char *path, BytesFlags flags, guint64 *ret_size,
+                        gboolean *ret_is_device, GError **error)
 {
     struct stat status;
     off_t end;
@@ -252,7 +269,19 @@ static gboolean measure(int fd, const char *path, BytesFlags flags, guint64 *ret
     if (end < 0)
         return fail_open(path, errno, flags, error);
     *ret_size = (guint64)end;
+    *ret_is_device = S_ISBLK(status.st_mode);
     return TRUE;
+}
+
+/* Some file systems open a file for direct I/O and then refuse that, or want larger blocks. */
+static int open_direct(const char *path, int mode)
+{
+    g_auto(Fd) fd = open(path, mode | O_DIRECT);
+    g_autoptr(DiskBuffer) block = disk_buffer_new(DISK_BUFFER_ALIGN);
+
+    if (fd < 0 || io_pread(fd, block, DISK_BUFFER_ALIGN, 0) < 0)
+        return -1;
+    return fd_steal(&fd);
 }
 
 Bytes *bytes_open_file(const char *path, BytesFlags flags, GError **error)
@@ -261,6 +290,7 @@ Bytes *bytes_open_file(const char *path, BytesFlags flags, GError **error)
     int mode = (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC;
     g_auto(Fd) fd = -1;
     FileBytes *file;
+    gboolean is_device = FALSE;
     guint64 size = 0;
 
     /* A FIFO must be refused, not waited for. */
@@ -269,13 +299,16 @@ Bytes *bytes_open_file(const char *path, BytesFlags flags, GError **error)
         fail_open(path, errno, flags, error);
         return NULL;
     }
-    if (!measure(fd, path, flags, &size, error) || (writable && !lock_file(fd, path, error)))
+    if (!measure(fd, path, flags, &size, &is_device, error) || (writable && !lock_file(fd, path, error)))
         return NULL;
     if ((flags & BYTES_CREATE) != 0 && !io_sync_parent(path, error))
         return NULL;
     file = g_new0(FileBytes, 1);
-    file->bytes = (Bytes){.ops = &file_ops, .name = g_strdup(path), .size = size, .writable = writable};
+    file->bytes = (Bytes){.ops = is_device ? &device_ops : &file_ops,
+                          .name = g_strdup(path),
+                          .size = size,
+                          .writable = writable};
     file->fd = fd_steal(&fd);
-    file->direct = (flags & BYTES_DIRECT) != 0 ? open(path, mode | O_DIRECT) : -1;
+    file->direct = (flags & BYTES_DIRECT) != 0 ? open_direct(path, mode) : -1;
     return &file->bytes;
 }

@@ -56,8 +56,8 @@ typedef enum {
     BYTES_DIRECT = 1 << 2, /* try to go round the page cache; quietly not, where that is impossible */
 } BytesFlags;
 
-/* A local file or block device.  A writable one is locked against other processes (OFD lock;
- * VF_ERROR_CONFLICT). */
+/* A local file or block device (which keeps its size).  A writable one is locked against other processes,
+ * QEMU included, on the bytes that QEMU locks; VF_ERROR_CONFLICT. */
 Bytes *bytes_open_file(const char *path, BytesFlags flags, GError **error);
 
 /* A copy of memory, read-only: for tests and fuzzing. */

@@ -119,7 +119,7 @@ static gboolean write_all(Qcow2 *q, const Commit *commit, GError **error)
            (commit->pointers->len == 0 || write_and_sync(q, commit->pointers, error));
 }
 
-static gboolean check_usable(const Qcow2 *q, GError **error)
+gboolean qcow2_check_usable(const Qcow2 *q, GError **error)
 {
     if (q->failed)
         return vf_fail(
@@ -134,7 +134,7 @@ static gboolean take(Qcow2 *q, Commit *commit, GError **error)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
-    if (!check_usable(q, error))
+    if (!qcow2_check_usable(q, error))
         return FALSE;
     take_tables(q, commit);
     take_top(&q->refcount_table, commit->refcounts);
@@ -180,7 +180,7 @@ static gboolean has_room(Qcow2 *q, gboolean *ret_ok, GError **error)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
-    *ret_ok = check_usable(q, error);
+    *ret_ok = qcow2_check_usable(q, error);
     return !*ret_ok || q->n_dirty < q->max_dirty;
 }
 

@@ -171,9 +171,11 @@ gboolean qcow2_map_zero(Qcow2 *q, guint64 guest, guint64 n, GError **error);
 gboolean qcow2_parse_entry(const Qcow2 *q, guint64 entry, Qcow2Run *ret, GError **error);
 gboolean qcow2_parse_l1_entry(const Qcow2 *q, guint64 entry, guint64 *ret_offset, GError **error);
 
-/* qcow2-commit.c, without lock */
+/* qcow2-commit.c */
+/* VF_ERROR_TARGET_IO when a commit has failed.  Under lock; the others without. */
+gboolean qcow2_check_usable(const Qcow2 *q, GError **error);
 gboolean qcow2_commit(Qcow2 *q, GError **error);
-/* Commits when too much is dirty; VF_ERROR_TARGET_IO when an earlier commit failed.  Before every change. */
+/* Before every change: checks that, and commits when too much is dirty. */
 gboolean qcow2_make_room(Qcow2 *q, GError **error);
 
 /* qcow2-check.c, before anything runs: sets tail */

@@ -23,7 +23,7 @@ static gboolean lookup(Qcow2 *q, guint64 offset, guint64 length, Qcow2Run *ret, 
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
-    return qcow2_lookup(q, offset, length, ret, error);
+    return qcow2_check_usable(q, error) && qcow2_lookup(q, offset, length, ret, error);
 }
 
 /* ---- reading ---- */

@@ -449,6 +449,32 @@ static void test_resize(gconstpointer data)
     run("qemu-img", "compare", "-q", path, raw_path, NULL);
 }
 
+/* On a device nothing can be cut or made longer, and what was there before must not show. */
+static void test_device(void)
+{
+    g_autofree guint8 *old = g_malloc(8 * MIB);
+    g_autoptr(GRand) random = g_rand_new_with_seed(6);
+    g_autoptr(Disk) model = memory_disk_new("model", 4 * MIB);
+    g_autoptr(Trace) trace = NULL;
+    g_autoptr(GError) error = NULL;
+    Disk *disk;
+
+    memset(old, 0xa5, 8 * MIB);
+    trace = trace_new(old, 8 * MIB);
+    disk = qcow2_create(trace_device(trace), 4 * MIB, NULL, &error);
+    for (guint round = 0; round < 3; round++) {
+        g_assert_no_error(error);
+        scribble(disk, model, 20, 100000, random);
+        assert_equal(disk, model);
+        finish(disk);
+        disk = qcow2_open(trace_device(trace), &error);
+    }
+    g_assert_no_error(error);
+    assert_equal(disk, model);
+    finish(disk);
+    g_assert_cmpuint(trace_count(trace, 0).truncates, ==, 0);
+}
+
 /* What lies behind the end of a foreign image stays hidden when it grows. */
 static void test_grow_foreign(void)
 {
@@ -504,6 +530,8 @@ static void test_failures(void)
     g_assert_error(error, VF_ERROR, VF_ERROR_TARGET_IO);
     g_clear_error(&error);
     g_assert_false(disk_pwrite(disk, buffer, MIB, 8 * MIB, &error));
+    g_clear_error(&error);
+    g_assert_false(disk_pread(disk, buffer, MIB, 0, &error));
     disk_free(disk);
 }
 
@@ -547,6 +575,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/qcow2/resize-9", GUINT_TO_POINTER(9), test_resize);
     g_test_add_data_func("/qcow2/resize-12", GUINT_TO_POINTER(12), test_resize);
     g_test_add_data_func("/qcow2/resize-16", GUINT_TO_POINTER(16), test_resize);
+    g_test_add_func("/qcow2/device", test_device);
     g_test_add_func("/qcow2/grow-foreign", test_grow_foreign);
     g_test_add_func("/qcow2/failures", test_failures);
     result = g_test_run();

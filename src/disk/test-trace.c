@@ -168,15 +168,31 @@ static const BytesOps trace_ops = {
     .free = trace_free,
 };
 
-Bytes *trace_bytes(Trace *trace)
+static const BytesOps device_ops = {
+    .pread = trace_pread,
+    .pwrite = trace_pwrite,
+    .flush = trace_flush,
+    .free = trace_free,
+};
+
+static Bytes *new_bytes(Trace *trace, const BytesOps *ops)
 {
     TraceBytes *bytes = g_new0(TraceBytes, 1);
 
     g_atomic_int_inc(&trace->references);
     bytes->trace = trace;
-    bytes->bytes =
-        (Bytes){.ops = &trace_ops, .name = g_strdup("trace"), .size = trace->now->len, .writable = TRUE};
+    bytes->bytes = (Bytes){.ops = ops, .name = g_strdup("trace"), .size = trace->now->len, .writable = TRUE};
     return &bytes->bytes;
+}
+
+Bytes *trace_bytes(Trace *trace)
+{
+    return new_bytes(trace, &trace_ops);
+}
+
+Bytes *trace_device(Trace *trace)
+{
+    return new_bytes(trace, &device_ops);
 }
 
 guint trace_length(Trace *trace)

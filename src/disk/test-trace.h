@@ -14,8 +14,9 @@ Trace *trace_new(const void *data, gsize length);
 void trace_unref(Trace *trace);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(Trace, trace_unref)
 
-/* The bytes; once. */
 Bytes *trace_bytes(Trace *trace);
+/* The same, as a block device: of one size. */
+Bytes *trace_device(Trace *trace);
 
 /* Events so far: writes, zeroes, truncations and flushes. */
 guint trace_length(Trace *trace);
