@@ -281,6 +281,24 @@ static void test_chain(Fixture *fixture, gconstpointer data)
     backing_check_fini(&check);
 }
 
+/* Both firmwares come up with the disks alone, and find nothing to start there. */
+static void test_firmware(Fixture *fixture, gconstpointer data)
+{
+    for (guint uefi = 0; fixture->backing != NULL && uefi < 2; uefi++) {
+        const LabWriterConfig writer = {.guest = TRUE, .uefi = uefi != 0, .memory_mib = 128, .cpus = 2};
+        g_autoptr(GError) error = NULL;
+
+        g_clear_pointer(&fixture->backing, lab_backing_free);
+        fixture->backing = lab_backing_open(fixture->directory, disks, G_N_ELEMENTS(disks), &writer, &error);
+        g_assert_no_error(error);
+        power_on(fixture->backing);
+        g_assert_true(lab_backing_is_on(fixture->backing));
+        g_assert_cmpuint(lab_backing_written(fixture->backing), ==, 0);
+        done(lab_backing_power_off(fixture->backing, &error), &error);
+        g_assert_false(lab_backing_is_on(fixture->backing));
+    }
+}
+
 /* --- the lab is killed ------------------------------------------------------------------------ */
 
 static void run_and_be_killed(void)
@@ -343,6 +361,7 @@ int main(int argc, char **argv)
     g_test_init(&argc, &argv, NULL);
     g_test_add("/backing-qemu/migration", Fixture, NULL, set_up, test_migration, tear_down);
     g_test_add("/backing-qemu/chain", Fixture, NULL, set_up, test_chain, tear_down);
+    g_test_add("/backing-qemu/firmware", Fixture, NULL, set_up, test_firmware, tear_down);
     g_test_add("/backing-qemu/killed", Fixture, NULL, set_up, test_killed, tear_down);
     g_test_add_func("/backing-qemu/killed/subprocess/child", run_and_be_killed);
     return g_test_run();
