@@ -179,12 +179,12 @@ migration:
         def block(text):
             return "".join(f"  {line}\n" for line in text.strip().splitlines())
 
+        defaults = {"delta_interval": "1", "finalize_settle_seconds": "none"}
+        migration += "".join(f"\n{key}: {value}" for key, value in defaults.items() if f"{key}:" not in migration)
         write(self.spec, f"""\
 vm:
   {vm_key}: {json.dumps(vm, ensure_ascii=False)}
 migration:
-  delta_interval: 1
-  finalize_settle_seconds: none
 {block(migration)}target:
   local:
     directory: {self.images}
@@ -211,7 +211,24 @@ migration:
             return {}
 
     def stage(self):
-        return self.status().get("current_stage") or self.status().get("stage")
+        return self.status().get("current_stage")
+
+    def rounds(self):
+        """Rounds that were closed, the base copy included."""
+        return self.status().get("rounds") or 0
+
+    def wait(self, worker, what, seconds, condition):
+        """Waits for something that a worker does; its end before that is a failure."""
+
+        def or_ended():
+            if worker.poll() is not None:
+                raise Failure(f"the worker ended with {worker.returncode} before {what}:\n{read(self.log)[-3000:]}")
+            return condition()
+
+        return wait_for(what, seconds, or_ended)
+
+    def wait_rounds(self, worker, count, seconds=60):
+        self.wait(worker, f"{count} rounds", seconds, lambda: self.rounds() >= count)
 
     def finalize(self, *arguments):
         return self.vmferry("finalize", "--spec", self.spec, *arguments)

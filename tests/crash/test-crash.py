@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from practice import Failure, Ground, Site, Tap, check, read, run, wait_for  # noqa: E402
+from practice import Failure, Ground, Site, Tap, check, read, run  # noqa: E402
 
 LAB = """\
 task_time: 10
@@ -44,7 +44,7 @@ def finalize_when_warm(site, worker):
     """Asks for the cutover once a warm round was made, or when the worker is gone."""
     asked = False
     while worker.poll() is None:
-        if not asked and (site.status().get("rounds") or 0) >= 2:
+        if not asked and site.rounds() >= 2:
             site.vmferry("finalize", "--spec", site.spec, ok=False)
             asked = True
         try:

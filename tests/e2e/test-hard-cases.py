@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.dont_write_bytecode = True
-from practice import MIB, Ground, Site, Skip, Tap, check, read, run, wait_for  # noqa: E402
+from practice import MIB, Ground, Site, Skip, Tap, check, read, run  # noqa: E402
 
 TAP = Tap()
 VMFERRY = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -44,19 +44,14 @@ def vm_yaml(name="web", moref="vm-100", disks=None, power="on", more="", writer=
 """ + "".join(f"          - {disk}\n" for disk in disks) + f"        writer: {writer}\n" + more)
 
 
-def rounds(site):
-    return site.status().get("rounds") or 0
-
-
 def migrate(site, warm_rounds=2, env=None, between=None, command="run"):
     """Runs the worker beside us, asks for the cutover after some rounds, and waits for its end."""
     worker = site.start(env=env, command=command)
     try:
-        wait_for(f"{warm_rounds} rounds", 120, lambda: worker.poll() is not None or rounds(site) >= warm_rounds)
-        if between is not None and worker.poll() is None:
+        site.wait_rounds(worker, warm_rounds, 120)
+        if between is not None:
             between(worker)
-        if worker.poll() is None:
-            site.vmferry("finalize", "--spec", site.spec, ok=False)
+        site.vmferry("finalize", "--spec", site.spec)
         return worker.wait(180)
     finally:
         if worker.poll() is None:
@@ -115,10 +110,9 @@ def resized():
         site = Site(lab, top, "web", migration="delta_interval: 3")
 
         def grow(worker):
-            wait_for("a moment between rounds", 30, lambda: not lab.state("vm-100")["snapshots"])
-            lab.act("vm-100", "resize-disk", disk=2000, size=96 * MIB)
-            before = rounds(site)
-            wait_for("a round after it", 60, lambda: worker.poll() is not None or rounds(site) > before + 1)
+            site.wait(worker, "a moment between rounds", 30, lambda: not lab.state("vm-100")["snapshots"])
+            lab.act("vm-100", "resize-disk", key=2000, size=96 * MIB)
+            site.wait_rounds(worker, site.rounds() + 2)
 
         done(site, migrate(site, between=grow), {"2000": "vm-100"}, lab)
 
@@ -165,7 +159,7 @@ def lab_killed():
     with Ground(VMFERRY, lab_yaml(vm_yaml())) as (top, lab):
         site = Site(lab, top, "web")
         worker = site.start()
-        wait_for("a round", 60, lambda: rounds(site) >= 2)
+        site.wait_rounds(worker, 2)
         lab.kill()
         time.sleep(2)
         lab.start()
@@ -210,8 +204,7 @@ def reset_change_id():
 
         def reset(worker):
             lab.fault(reset_change_id={"vm": "vm-100", "disk": 2000})
-            before = rounds(site)
-            wait_for("a round after it", 60, lambda: worker.poll() is not None or rounds(site) > before + 1)
+            site.wait_rounds(worker, site.rounds() + 2)
 
         done(site, migrate(site, between=reset), {"2000": "vm-100"}, lab)
 
@@ -231,7 +224,7 @@ def full_disk():
         try:
             ballast = os.path.join(site.images, "ballast")
             worker = site.start(env={"VMFERRY_TEST_SLOW": ""})
-            wait_for("the image", 30, lambda: any(name.endswith(".qcow2") for name in os.listdir(site.images)))
+            site.wait(worker, "the image", 30, lambda: any(name.endswith(".qcow2") for name in os.listdir(site.images)))
             run("dd", "if=/dev/zero", f"of={ballast}", "bs=1M", "count=64", ok=False)
             code = worker.wait(120)
             check(code != 0, "a full disk was reported as success")
@@ -247,7 +240,7 @@ def cancelled():
     with Ground(VMFERRY, lab_yaml(vm_yaml())) as (top, lab):
         site = Site(lab, top, "web")
         worker = site.start()
-        wait_for("a round", 60, lambda: rounds(site) >= 2)
+        site.wait_rounds(worker, 2)
         site.vmferry("cancel", "--spec", site.spec, "--delete-files")
         code = worker.wait(60)
         check(code != 0, "a cancelled migration ended as if it were done")
@@ -263,7 +256,7 @@ def two_engines():
         site = Site(lab, top, "web")
         worker = site.start()
         try:
-            wait_for("a round", 60, lambda: rounds(site) >= 1)
+            site.wait_rounds(worker, 1)
             second = site.run(ok=False)
             check(second.returncode != 0, "a second engine ran")
             check("pid" in second.stdout, second.stdout)
@@ -278,7 +271,7 @@ def interrupted():
     with Ground(VMFERRY, lab_yaml(vm_yaml())) as (top, lab):
         site = Site(lab, top, "web")
         worker = site.start()
-        wait_for("a round", 60, lambda: rounds(site) >= 1)
+        site.wait_rounds(worker, 1)
         worker.send_signal(signal.SIGINT)
         check(worker.wait(60) != 0, "an interrupted run ended as if it were done")
         done(site, migrate(site, command="retry"), {"2000": "vm-100"}, lab)
@@ -290,9 +283,9 @@ def no_tools():
     with Ground(VMFERRY, lab_yaml(vm)) as (top, lab):
         site = Site(lab, top, "web")
         worker = site.start()
-        wait_for("a round", 60, lambda: rounds(site) >= 2)
+        site.wait_rounds(worker, 2)
         site.finalize()
-        wait_for("the question", 60, lambda: site.stage() == "awaiting_shutdown_action")
+        site.wait(worker, "the question", 60, lambda: site.stage() == "awaiting_shutdown_action")
         time.sleep(1)
         check(lab.state("vm-100")["power"] in ("on", "poweredOn"), "it was switched off without asking")
         site.vmferry("finalize", "--spec", site.spec, "--shutdown", "force")
