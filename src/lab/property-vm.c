@@ -1,9 +1,11 @@
 #include "lab/property.h"
 
 #include "base/clock.h"
+#include "base/size.h"
 #include "lab/device.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 static const LabVm *vm_of(const LabReader *reader)
 {
@@ -289,6 +291,15 @@ static gint64 add_file(Value *layout, gint64 key, const char *path, const char *
     return key + 1;
 }
 
+/* What a thin disk takes of its datastore, which is what vSphere says of it. */
+static guint64 stored_size(const LabVm *vm, const char *path)
+{
+    g_autofree char *name = g_path_get_basename(path);
+    g_autofree char *local = g_build_filename(vm->directory, name, NULL);
+    struct stat status;
+    return stat(local, &status) == 0 ? (guint64)status.st_blocks * SECTOR_SIZE : 0;
+}
+
 /* One link of a chain: its descriptor and its data. */
 static gint64 add_link(Value *layout, Value *chain, gint64 key, const LabVm *vm, const LabDisk *disk,
                        const char *file)
@@ -305,7 +316,7 @@ static gint64 add_link(Value *layout, Value *chain, gint64 key, const LabVm *vm,
     }
     value_append(chain, "chain", unit);
     key = add_file(layout, key, descriptor, "diskDescriptor", 512);
-    return add_file(layout, key, data, "diskExtent", disk->size);
+    return add_file(layout, key, data, "diskExtent", stored_size(vm, data));
 }
 
 static Value *vm_layout(const LabReader *reader)

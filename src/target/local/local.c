@@ -96,6 +96,7 @@ static void check_files(Target *target, const Machine *machine, gboolean existin
     *ret_present = present;
 }
 
+/* What the images will take at least, as far as the source says. */
 static guint64 space_needed(const Machine *machine)
 {
     guint64 needed = 0;
@@ -103,38 +104,48 @@ static guint64 space_needed(const Machine *machine)
     for (guint i = 0; i < machine->disks->len; i++) {
         const MachineDisk *disk = g_ptr_array_index(machine->disks, i);
 
-        needed += disk->allocated > 0 ? MIN(disk->allocated, disk->size) : disk->size;
+        needed += MIN(disk->allocated, disk->size);
     }
     return needed;
 }
 
-static void check_space(const TargetSpec *spec, const Machine *machine, guint64 present, Findings *findings)
+/* Of the directory, or of the one in which it will be made. */
+static gboolean free_space(const TargetSpec *spec, guint64 *ret_bytes)
 {
+    g_autofree char *parent = g_path_get_dirname(spec->directory);
     struct statvfs status;
-    guint64 needed = space_needed(machine);
-    guint64 free_bytes;
-    g_autofree char *needed_text = NULL;
-    g_autofree char *total_text = size_format(machine_total_size(machine));
-    g_autofree char *free_text = NULL;
 
-    if (statvfs(spec->directory, &status) != 0)
+    if (statvfs(spec->directory, &status) != 0 && statvfs(parent, &status) != 0)
+        return FALSE;
+    *ret_bytes = (guint64)status.f_bavail * status.f_frsize;
+    return TRUE;
+}
+
+/* How much a retry still has to write nobody knows before it reads, so then a lack is only a warning. */
+static void check_space(const TargetSpec *spec, const Machine *machine, guint64 present, gboolean existing,
+                        Findings *findings)
+{
+    guint64 needed = space_needed(machine), total = machine_total_size(machine), free_bytes;
+    g_autofree char *needed_text = NULL, *total_text = NULL, *free_text = NULL;
+
+    if (!free_space(spec, &free_bytes))
         return;
     needed = needed > present ? needed - present : 0;
-    free_bytes = (guint64)status.f_bavail * status.f_frsize;
     needed_text = size_format(needed);
+    total_text = size_format(total);
     free_text = size_format(free_bytes);
     if (free_bytes < needed)
-        findings_add(findings, FINDING_BLOCKER, "target-space", spec->directory,
+        findings_add(findings, existing ? FINDING_WARNING : FINDING_BLOCKER, "target-space", spec->directory,
                      "free space there or choose another target.local.directory",
                      "%s are needed and %s are free", needed_text, free_text);
-    else if (free_bytes + present < machine_total_size(machine))
+    else if (free_bytes + present < total)
         findings_add(findings, FINDING_WARNING, "target-space-thin", spec->directory,
                      "watch the file system when guests fill their disks",
                      "the disks fit as they are now, but not if they were written full: %s, and %s are free",
                      total_text, free_text);
 }
 
-static gboolean check_directory(const TargetSpec *spec, Findings *findings)
+static void check_directory(const TargetSpec *spec, Findings *findings)
 {
     g_autofree char *parent = g_path_get_dirname(spec->directory);
 
@@ -142,11 +153,10 @@ static gboolean check_directory(const TargetSpec *spec, Findings *findings)
         findings_add(findings, FINDING_BLOCKER, "target-directory", spec->directory,
                      "write target.local.directory as an absolute path", "the path is relative");
     } else if (g_file_test(spec->directory, G_FILE_TEST_IS_DIR)) {
-        if (access(spec->directory, W_OK | X_OK) == 0)
-            return TRUE;
-        findings_add(findings, FINDING_BLOCKER, "target-directory", spec->directory,
-                     "give this user the right to write there", "the directory is not writable: %s",
-                     g_strerror(errno));
+        if (access(spec->directory, W_OK | X_OK) != 0)
+            findings_add(findings, FINDING_BLOCKER, "target-directory", spec->directory,
+                         "give this user the right to write there", "the directory is not writable: %s",
+                         g_strerror(errno));
     } else if (g_file_test(spec->directory, G_FILE_TEST_EXISTS)) {
         findings_add(findings, FINDING_BLOCKER, "target-directory", spec->directory, "choose a directory",
                      "it exists and is no directory");
@@ -154,7 +164,6 @@ static gboolean check_directory(const TargetSpec *spec, Findings *findings)
         findings_add(findings, FINDING_BLOCKER, "target-directory", spec->directory,
                      "create it, and make it writable for this user", "the directory does not exist");
     }
-    return FALSE;
 }
 
 static gboolean check_networks(const TargetSpec *spec, const Machine *machine, Findings *findings,
@@ -208,8 +217,8 @@ static gboolean local_preflight(Target *target, const Machine *machine, gboolean
     guint64 present = 0;
 
     check_files(target, machine, existing, findings, &present);
-    if (check_directory(spec, findings))
-        check_space(spec, machine, present, findings);
+    check_directory(spec, findings);
+    check_space(spec, machine, present, existing, findings);
     return !uses_libvirt(spec) || check_domain(spec, machine, existing, findings, error);
 }
 

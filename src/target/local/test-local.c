@@ -150,12 +150,16 @@ static void test_no_space(Fixture *fixture, gconstpointer data)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(Findings) thick = findings_new();
+    g_autoptr(Findings) retry = findings_new();
     g_autoptr(Findings) thin = findings_new();
     MachineDisk *disk = g_ptr_array_index(fixture->machine->disks, 0);
 
-    disk->size = 4096 * TIB;
+    disk->size = disk->allocated = 4096 * TIB;
     g_assert_true(target_preflight(fixture->target, fixture->machine, FALSE, thick, &error));
     g_assert_nonnull(findings_find(thick, "target-space"));
+    g_assert_cmpuint(findings_count(thick, FINDING_BLOCKER), ==, 1);
+    g_assert_true(target_preflight(fixture->target, fixture->machine, TRUE, retry, &error));
+    g_assert_cmpuint(findings_count(retry, FINDING_BLOCKER), ==, 0);
     disk->allocated = MIB;
     g_assert_true(target_preflight(fixture->target, fixture->machine, FALSE, thin, &error));
     g_assert_null(findings_find(thin, "target-space"));
