@@ -66,15 +66,18 @@ static void append(GString *line, const char *separator, const char *before, con
         g_string_append_printf(line, "%s%s%s", line->len > 0 ? separator : "", before, text);
 }
 
-/* Of a worker that is done nothing is left to say; its last word would stay there for ever. */
-static const char *activity_of(const Json *progress)
+static gboolean is_at_rest(const Json *progress)
 {
     const char *stage = json_get_string(progress, "stage");
     Stage known;
 
-    if (stage != NULL && stage_parse(stage, &known) && (stage_is_over(known) || known == STAGE_FAILED))
-        return NULL;
-    return json_get_string(progress, "activity");
+    return stage != NULL && stage_parse(stage, &known) && (stage_is_over(known) || known == STAGE_FAILED);
+}
+
+/* Of a worker that is done nothing is left to say; its last word would stay there for ever. */
+static const char *activity_of(const Json *progress)
+{
+    return is_at_rest(progress) ? NULL : json_get_string(progress, "activity");
 }
 
 static char *round_name(const Json *progress)
@@ -164,19 +167,20 @@ static void add_words(GPtrArray *lines, const Json *progress, guint width)
     add_line(lines, line, width);
 }
 
-/* FALSE when it is not over. */
-static gboolean add_downtime(GPtrArray *lines, const Json *downtime, guint width)
+/* FALSE before the cutover. */
+static gboolean add_downtime(GPtrArray *lines, const Json *progress, guint width)
 {
-    g_autofree char *total = render_seconds(downtime, "total");
+    Json *downtime = json_object_get(progress, "downtime");
+    g_autofree char *words = render_downtime(progress);
     GString *parts = NULL;
     GString *line = NULL;
     const char *key = NULL;
     Json *value = NULL;
 
-    if (total == NULL)
+    if (!json_is_number(json_object_get(downtime, "total")))
         return FALSE;
     parts = g_string_new(NULL);
-    json_object_foreach((Json *)downtime, key, value)
+    json_object_foreach(downtime, key, value)
     {
         g_autofree char *seconds = render_seconds(downtime, key);
         g_autofree char *name = g_strconcat(key, " ", NULL);
@@ -185,7 +189,7 @@ static gboolean add_downtime(GPtrArray *lines, const Json *downtime, guint width
             append(parts, ", ", name, seconds);
     }
     line = g_string_new(NULL);
-    g_string_printf(line, "  downtime %s%s%s", total, parts->len > 0 ? ": " : "", parts->str);
+    g_string_printf(line, "  %s%s%s", words, parts->len > 0 ? ": " : "", parts->str);
     g_string_free(parts, TRUE);
     add_line(lines, line, width);
     return TRUE;
@@ -203,7 +207,7 @@ void render_lines(GPtrArray *lines, const char *name, const Json *progress, guin
         if (json_get_integer(disk, "planned") > 0)
             add_disk(lines, disk, width);
     }
-    if (!add_downtime(lines, json_object_get(progress, "downtime"), width))
+    if (!add_downtime(lines, progress, width))
         add_prediction(lines, progress, width);
     add_words(lines, progress, width);
 }
@@ -218,14 +222,13 @@ char *render_phase(const Json *progress)
     return g_string_free(line, FALSE);
 }
 
-/* Measured once it is over, predicted before. */
-static char *downtime_words(const Json *progress)
+char *render_downtime(const Json *progress)
 {
     g_autofree char *measured = render_seconds(json_object_get(progress, "downtime"), "total");
     g_autofree char *predicted = render_seconds(progress, "predicted_downtime");
 
     if (measured != NULL)
-        return g_strconcat("downtime ", measured, NULL);
+        return g_strconcat(is_at_rest(progress) ? "downtime " : "downtime so far ", measured, NULL);
     return predicted != NULL ? g_strconcat("predicted downtime ", predicted, NULL) : NULL;
 }
 
@@ -236,7 +239,7 @@ char *render_line(const char *name, const Json *progress)
     g_autofree char *percent = render_percent(progress, "percent");
     g_autofree char *rate = render_rate(progress, "rate");
     g_autofree char *eta = rate != NULL ? render_seconds(progress, "eta") : NULL;
-    g_autofree char *downtime = downtime_words(progress);
+    g_autofree char *downtime = render_downtime(progress);
     g_autofree char *left = eta != NULL ? g_strconcat(eta, " left", NULL) : NULL;
     GString *line = g_string_new(phase);
 

@@ -26,3 +26,5 @@ char *render_bar(double percent, guint width);
 char *render_rate(const Json *progress, const char *key);
 char *render_seconds(const Json *progress, const char *key);
 char *render_percent(const Json *progress, const char *key);
+/* "downtime 3.5 s", "downtime so far 2.0 s", "predicted downtime 12.3 s", or NULL. */
+char *render_downtime(const Json *progress);

@@ -149,7 +149,7 @@ static void add_row(Table *table, const Json *vm)
     g_autofree char *rate = render_rate(vm, "rate");
     g_autofree char *eta = render_seconds(vm, "eta");
     g_autofree char *predicted = render_seconds(vm, "predicted_downtime");
-    g_autofree char *measured = render_seconds(json_object_get(vm, "downtime"), "total");
+    g_autofree char *measured = render_seconds(json_object_get(vm, "downtime"), "total"); /* or so far */
     const char *const cells[] = {id,
                                  json_get_string(vm, "vm_name"),
                                  json_get_string(vm, "vm_moref"),

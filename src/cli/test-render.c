@@ -69,6 +69,18 @@ static void test_done(void)
     g_assert_cmpstr(line, ==, "web: done, downtime 3.5 s");
 }
 
+static void test_cutover(void)
+{
+    static const char cutover[] =
+        "{\"stage\":\"final_sync\",\"predicted_downtime\":9,\"downtime\":{\"shutdown\":2,"
+        "\"total\":2}}";
+    g_autoptr(Json) progress = parse(cutover);
+    g_autofree char *line = render_line("web", progress);
+
+    assert_lines(cutover, 80, "web  final_sync\n  downtime so far 2.0 s: shutdown 2.0 s");
+    g_assert_cmpstr(line, ==, "web: final_sync, downtime so far 2.0 s");
+}
+
 static void test_your_turn(void)
 {
     assert_lines("{\"stage\":\"awaiting_shutdown_action\",\"required_action\":\"shutdown_choice\","
@@ -104,6 +116,7 @@ int main(int argc, char **argv)
     g_test_add_func("/render/copying", test_copying);
     g_test_add_func("/render/nothing-known", test_nothing_known);
     g_test_add_func("/render/done", test_done);
+    g_test_add_func("/render/cutover", test_cutover);
     g_test_add_func("/render/your-turn", test_your_turn);
     g_test_add_func("/render/cut", test_cut);
     g_test_add_func("/render/bar", test_bar);
