@@ -136,7 +136,7 @@ static gboolean resize_disk(Lab *lab, LabVm *vm, const TreeNode *body, GError **
 {
     gint64 key = 0;
     LabResize resize = {0};
-    if (!tree_to_integer(tree_get(body, "key"), 0, G_MAXINT32, &key, error) ||
+    if (!tree_to_integer(tree_get(body, "disk"), 0, G_MAXINT32, &key, error) ||
         !tree_to_size(tree_get(body, "size"), SECTOR_SIZE, 62 * TIB, &resize.size, error))
         return FALSE;
     resize.key = (gint32)key;
@@ -174,7 +174,7 @@ static const struct {
 } ACTIONS[] = {
     {"rename", rename_vm, {"action", "name"}},
     {"power", set_power, {"action", "state"}},
-    {"resize-disk", resize_disk, {"action", "key", "size"}},
+    {"resize-disk", resize_disk, {"action", "disk", "size"}},
     {"add-disk", add_disk, {"action", "controller", "unit", "size", "name"}},
     {"set-instance-uuid", set_instance_uuid, {"action", "uuid"}},
     {"set-connection", set_connection, {"action", "state"}},

@@ -315,7 +315,7 @@ def check_control(tap, client):
     state = client.lab_control("/vms/vm-100")[1]
     tap.equal((state["power"], [d["key"] for d in state["disks"]]), ("on", [2000, 2016]), "a VM behind the scenes")
     tap.ok(state["written"] > 0, "its writer writes")
-    tap.equal(client.lab_control("/vms/vm-101", action="resize-disk", key=2000, size="6M")[1]["disks"][0]["size"],
+    tap.equal(client.lab_control("/vms/vm-101", action="resize-disk", disk=2000, size="6M")[1]["disks"][0]["size"],
               6 * MIB, "a disk grows")
     tap.equal(len(client.lab_control("/vms/vm-101", action="add-disk", size="1M")[1]["disks"]), 2, "a disk is added")
     tap.equal(client.lab_control("/vms/vm-101", action="power", state="on")[1]["power"], "on", "power on")
