@@ -1,3 +1,4 @@
+#include "base/error.h"
 #include "lab/call.h"
 #include "lab/property.h"
 #include "lab/vm.h"
@@ -85,8 +86,12 @@ static gboolean run_create(LabTask *task, LabFault *fault)
     lab_unlock(task->lab);
     if (!right)
         return FALSE;
-    if (!lab_backing_snapshot(task->vm->backing, moref, creation->quiesce, &error))
+    if (!lab_backing_snapshot(task->vm->backing, moref, creation->quiesce, &error)) {
+        /* A guest without an agent, which only its backing knows. */
+        if (creation->quiesce && vf_error_is(error, VF_ERROR_UNSUPPORTED))
+            return lab_fault_plain(fault, "FilesystemQuiesceFault", "%s", error->message);
         return lab_fault_backing(fault, task->vm, g_steal_pointer(&error));
+    }
     lab_lock(task->lab);
     record(task, moref);
     lab_unlock(task->lab);
