@@ -51,3 +51,5 @@ char **call_texts(LabCall *call, const char *name); /* of a repeated parameter *
 gboolean call_resolve(LabCall *call, XmlNode *reference, const char *type, LabObject **ret);
 /* Sets the fault that every check of privileges gives; FALSE when the user lacks it. */
 gboolean call_allowed(LabCall *call, const char *privilege);
+/* Sets NotAuthenticated and returns FALSE: for calls that outlive their session. */
+gboolean call_not_authenticated(LabCall *call);

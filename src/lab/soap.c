@@ -148,14 +148,17 @@ static gboolean check_parameters(LabCall *call, const char *parameters)
     return TRUE;
 }
 
-static gboolean check_login(LabCall *call)
+gboolean call_not_authenticated(LabCall *call)
 {
-    if (call->session->key != NULL)
-        return TRUE;
     Value *value = value_new("NotAuthenticated");
     value_set(value, "object", lab_ref(call->lab->root));
     value_set_text(value, "privilegeId", "System.View");
     return lab_fault(&call->fault, value, "The session is not authenticated.");
+}
+
+static gboolean check_login(LabCall *call)
+{
+    return call->session->key != NULL || call_not_authenticated(call);
 }
 
 gboolean call_allowed(LabCall *call, const char *privilege)

@@ -215,6 +215,31 @@ static void test_rounds(void)
     assert_same(&ground, image, 8 * MIB);
 }
 
+/* Old servers decode twice; the client finds out and encodes twice. */
+static void test_decode_twice(void)
+{
+    g_auto(Ground) ground = make_ground(WEB);
+    g_autofree char *yaml = g_strdup_printf("directory: %s/state\n"
+                                            "decode_twice: true\n"
+                                            "datacenters:\n"
+                                            "  - name: DC 100%%\n"
+                                            "    datastores: [\"ds %%20\"]\n"
+                                            "    vms: [{name: a, disks: [{size: 1M, fill_percent: 100}]}]\n",
+                                            ground.directory);
+    g_assert_true(g_file_set_contents(ground.config, yaml, -1, NULL));
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Lab) lab = lab_start(ground.config, &(LabOverrides){.port = 0}, &error);
+    g_assert_no_error(error);
+    g_autoptr(Vsphere) vsphere = log_in(lab);
+    g_autoptr(VsphereVm) vm = vsphere_find_vm(vsphere, "a", &error);
+    g_assert_no_error(error);
+    const VsphereDisk *disk = g_ptr_array_index(vm->disks, 0);
+    g_assert_cmpstr(disk->path, ==, "[ds %2520] a/a.vmdk");
+    g_autoptr(Disk) source = datastore_open_disk(vsphere, vm->datacenter_path, disk->path, &error);
+    g_assert_no_error(error);
+    g_assert_cmpuint(disk_size(source), ==, MIB);
+}
+
 /* What was so when the lab was killed is so when it comes back. */
 static void test_second_life(void)
 {
@@ -237,6 +262,7 @@ int main(int argc, char **argv)
     g_test_add_func("/lab/ready-file", test_ready_file);
     g_test_add_func("/lab/inventory", test_inventory);
     g_test_add_func("/lab/rounds", test_rounds);
+    g_test_add_func("/lab/decode-twice", test_decode_twice);
     g_test_add_func("/lab/second-life", test_second_life);
     return g_test_run();
 }

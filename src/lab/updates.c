@@ -9,6 +9,8 @@
  * everything; any other is InvalidCollectorVersion.
  */
 #include "lab/collector.h"
+
+#include "base/clock.h"
 #include "lab/property.h"
 
 #include <string.h>
@@ -209,13 +211,7 @@ static gboolean check_version(LabCall *call, LabCollector *collector)
            lab_fault_plain(&call->fault, "InvalidCollectorVersion", "The version %s is not known.", version);
 }
 
-/* The collector may be destroyed while the lock is given up. */
-static LabCollector *still_there(LabCall *call, const char *moref)
-{
-    return call->session->ended ? NULL : g_hash_table_lookup(call->session->objects, moref);
-}
-
-/* `deadline` 0: for ever. */
+/* `deadline` 0: for ever.  Session and collector may end while the lock is given up. */
 static gboolean wait_for_updates(LabCall *call, gint64 deadline)
 {
     LabCollector *collector = (LabCollector *)call->self;
@@ -230,7 +226,10 @@ static gboolean wait_for_updates(LabCall *call, gint64 deadline)
         gint64 until = now + POLL_USEC;
         g_cond_wait_until(&call->lab->changed, &call->lab->lock,
                           deadline != 0 ? MIN(until, deadline) : until);
-        collector = still_there(call, moref);
+        call->session->last_active = clock_now();
+        if (call->session->ended)
+            return call_not_authenticated(call);
+        collector = g_hash_table_lookup(call->session->objects, moref);
         if (collector == NULL || collector->cancelled || cancel_fired(call->lab->cancel))
             return lab_fault_plain(&call->fault, "RequestCanceled", "The wait was canceled.");
     }

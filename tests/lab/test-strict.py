@@ -357,9 +357,16 @@ def check_waiting(tap, client):
 
 
 def check_end(tap, client):
+    waiting = []
+    thread = threading.Thread(target=lambda: waiting.append(client.call(
+        "WaitForUpdatesEx", "PropertyCollector", "propertyCollector", "<version></version>")))
+    thread.start()
+    time.sleep(0.2)
     client.lab_control("/faults", expire_sessions=True)
     tap.equal(client.call("CurrentTime", "ServiceInstance", "ServiceInstance").fault(), "NotAuthenticated",
               "all sessions expire")
+    thread.join()
+    tap.equal(waiting[0].fault(), "NotAuthenticated", "who waits is told so")
     tap.equal(client.folder("web/").status, 401, "for the datastores too")
     tap.equal(client.login().status, 200, "one logs in again")
     tap.equal(client.call("Logout", "SessionManager", "SessionManager").status, 200, "and out")
