@@ -1,4 +1,7 @@
-/* lab/config.h: lab.yaml becomes a model.  docs/lab.md says which keys there are. */
+/* lab/config.h: lab.yaml becomes a model.  docs/lab.md says which keys there are.
+ *
+ * Thread rule: before others run, or with Lab.lock held.
+ */
 #pragma once
 
 #include "lab/lab.h"

@@ -1,5 +1,8 @@
 /* lab/control.h: /lab, behind the scenes: state that vSphere does not show, changes that an administrator
- * would make, faults on demand.  JSON, described in docs/lab.md. */
+ * would make, faults on demand.  JSON, described in docs/lab.md.
+ *
+ * Thread rule: takes Lab.lock itself; any thread of the server.
+ */
 #pragma once
 
 #include "lab/model.h"

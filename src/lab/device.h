@@ -1,4 +1,7 @@
-/* lab/device.h: virtual hardware as the API describes it. */
+/* lab/device.h: virtual hardware as the API describes it.
+ *
+ * Thread rule: with Lab.lock held.
+ */
 #pragma once
 
 #include "lab/model.h"

@@ -1,4 +1,7 @@
-/* lab/soap.h: the API under /sdk: envelopes, versions, dispatch, faults. */
+/* lab/soap.h: the API under /sdk: envelopes, versions, dispatch, faults.
+ *
+ * Thread rule: takes Lab.lock itself; any thread of the server.
+ */
 #pragma once
 
 #include "lab/model.h"

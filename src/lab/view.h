@@ -1,4 +1,7 @@
-/* lab/view.h: container views: lists of what lies below an object, always up to date. */
+/* lab/view.h: container views: lists of what lies below an object, always up to date.
+ *
+ * Thread rule: with Lab.lock held.
+ */
 #pragma once
 
 #include "lab/session.h"
