@@ -195,6 +195,15 @@ static GPtrArray *read_pages(Vsphere *vsphere, const PropertyQuery *query, GErro
     return NULL;
 }
 
+/* Pages and views belong to a session and end with it: what failed for that alone is asked again in the new
+ * one. */
+static gboolean is_another_session(Vsphere *vsphere, const char *key, const GError *failure)
+{
+    g_autofree char *now = vsphere_dup_session_key(vsphere);
+
+    return g_strcmp0(key, now) != 0 && !vsphere_fault_is(failure, "NotAuthenticated");
+}
+
 /* TRUE when the same question may be answered if it is asked once more: an object along a way can go while it
  * is being read, as finished tasks do, and then is no longer on the way. */
 static gboolean is_worth_repeating(Vsphere *vsphere, const PropertyQuery *query, const GError *failure)
@@ -210,12 +219,13 @@ static gboolean is_worth_repeating(Vsphere *vsphere, const PropertyQuery *query,
 
 GPtrArray *property_read(Vsphere *vsphere, const PropertyQuery *query, GError **error)
 {
+    g_autofree char *session = vsphere_dup_session_key(vsphere);
     g_autoptr(GError) local = NULL;
     GPtrArray *objects = read_pages(vsphere, query, &local);
 
     if (objects != NULL)
         return objects;
-    if (is_worth_repeating(vsphere, query, local))
+    if (is_another_session(vsphere, session, local) || is_worth_repeating(vsphere, query, local))
         return read_pages(vsphere, query, error);
     g_propagate_error(error, g_steal_pointer(&local));
     return NULL;
@@ -253,7 +263,7 @@ static void destroy_view(Vsphere *vsphere, const char *view)
     vsphere_call_farewell(vsphere, request);
 }
 
-GPtrArray *property_read_all(Vsphere *vsphere, const VimType *const *wanted, GError **error)
+static GPtrArray *read_through_view(Vsphere *vsphere, const VimType *const *wanted, GError **error)
 {
     static const PropertyWay view_way = {.name = "view", .type = "ContainerView", .path = "view"};
     g_autofree char *view = create_view(vsphere, wanted, error);
@@ -271,6 +281,20 @@ GPtrArray *property_read_all(Vsphere *vsphere, const VimType *const *wanted, GEr
                             error);
     destroy_view(vsphere, view);
     return objects;
+}
+
+GPtrArray *property_read_all(Vsphere *vsphere, const VimType *const *wanted, GError **error)
+{
+    g_autofree char *session = vsphere_dup_session_key(vsphere);
+    g_autoptr(GError) local = NULL;
+    GPtrArray *objects = read_through_view(vsphere, wanted, &local);
+
+    if (objects != NULL)
+        return objects;
+    if (is_another_session(vsphere, session, local))
+        return read_through_view(vsphere, wanted, error);
+    g_propagate_error(error, g_steal_pointer(&local));
+    return NULL;
 }
 
 gpointer property_read_one(Vsphere *vsphere, const VimType *type, const char *moref, GError **error)
