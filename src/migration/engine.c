@@ -67,11 +67,21 @@ static gboolean load_disks(Engine *engine, GError **error)
     return TRUE;
 }
 
+static gboolean count_rounds(Engine *engine, GError **error)
+{
+    g_autoptr(GPtrArray) rounds = store_round_list(engine->store, engine->id, error);
+
+    for (guint i = 0; rounds != NULL && i < rounds->len; i++)
+        engine->activity.rounds += ((StoreRound *)g_ptr_array_index(rounds, i))->state == ROUND_CLOSED;
+    return rounds != NULL;
+}
+
 static gboolean load_totals(Engine *engine, GError **error)
 {
     gint64 read = 0, written = 0;
 
-    if (!fact_get_integer(engine->store, engine->id, FACT_TOTAL_READ, &read, error) ||
+    if (!count_rounds(engine, error) ||
+        !fact_get_integer(engine->store, engine->id, FACT_TOTAL_READ, &read, error) ||
         !fact_get_integer(engine->store, engine->id, FACT_TOTAL_WRITTEN, &written, error))
         return FALSE;
     engine->activity.total_read = (guint64)read;

@@ -199,6 +199,9 @@ def watched():
         check(worker.wait(60) == 0, read(site.log))
         text = watcher.communicate(timeout=30)[0]
         check(watcher.returncode == 0 and "web: done" in text, text)
+        before = site.status()["rounds"]
+        check(before >= 3 and site.vmferry("verify", "web").returncode == 0, f"{before} rounds")
+        check(site.status()["rounds"] == before, "verify made it forget its rounds")
 
 
 if __name__ == "__main__":
