@@ -6,9 +6,8 @@
 #include <errno.h>
 #include <libnbd.h>
 
-#define POLL_MS            200
-#define CONNECT_TIMEOUT_MS 10000
-#define DEFAULT_PAYLOAD    ((guint32)(32 * MIB))
+#define POLL_MS         200
+#define DEFAULT_PAYLOAD ((guint32)(32 * MIB))
 
 struct NbdConnection {
     struct nbd_handle *nbd;
@@ -39,10 +38,11 @@ static gboolean fail_connect(GError **error, const char *uri)
     return fail_nbd(error, class, uri);
 }
 
-static gboolean connect_uri(NbdConnection *connection, const char *uri, const Cancel *cancel, GError **error)
+static gboolean connect_uri(NbdConnection *connection, const char *uri, guint timeout_ms,
+                            const Cancel *cancel, GError **error)
 {
     struct nbd_handle *nbd = connection->nbd;
-    gint64 deadline = g_get_monotonic_time() + CONNECT_TIMEOUT_MS * (gint64)1000;
+    gint64 deadline = g_get_monotonic_time() + timeout_ms * (gint64)1000;
 
     if (nbd_aio_connect_uri(nbd, uri) < 0)
         return fail_connect(error, uri);
@@ -50,8 +50,7 @@ static gboolean connect_uri(NbdConnection *connection, const char *uri, const Ca
         if (cancel != NULL && !cancel_check(cancel, error))
             return FALSE;
         if (g_get_monotonic_time() >= deadline)
-            return vf_fail(error, VF_ERROR_TRANSIENT, "%s: no answer within %d s", uri,
-                           CONNECT_TIMEOUT_MS / 1000);
+            return vf_fail(error, VF_ERROR_TRANSIENT, "%s: no answer within %u ms", uri, timeout_ms);
         if (nbd_poll(nbd, POLL_MS) < 0 || nbd_connection_is_broken(connection))
             return fail_connect(error, uri);
     }
@@ -90,8 +89,8 @@ static gboolean read_export(NbdConnection *connection, const char *uri, GError *
     return TRUE;
 }
 
-NbdConnection *nbd_connection_open(const char *uri, const char *meta_context, const Cancel *cancel,
-                                   GError **error)
+NbdConnection *nbd_connection_open(const char *uri, const char *meta_context, guint timeout_ms,
+                                   const Cancel *cancel, GError **error)
 {
     g_autoptr(NbdConnection) connection = g_new0(NbdConnection, 1);
 
@@ -101,7 +100,7 @@ NbdConnection *nbd_connection_open(const char *uri, const char *meta_context, co
         fail_nbd(error, VF_ERROR_INTERNAL, uri);
         return NULL;
     }
-    if (!connect_uri(connection, uri, cancel, error) || !read_export(connection, uri, error))
+    if (!connect_uri(connection, uri, timeout_ms, cancel, error) || !read_export(connection, uri, error))
         return NULL;
     return g_steal_pointer(&connection);
 }

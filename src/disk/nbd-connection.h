@@ -41,9 +41,10 @@ typedef struct {
 } NbdRequest;
 
 /* VF_ERROR_NOT_FOUND for a socket or an export that does not exist, VF_ERROR_INVALID for a bad URI,
- * VF_ERROR_TRANSIENT for the rest: refused, no answer.  `meta_context` is asked for. */
-NbdConnection *nbd_connection_open(const char *uri, const char *meta_context, const Cancel *cancel,
-                                   GError **error);
+ * VF_ERROR_TRANSIENT for the rest: refused, no answer.  `meta_context` is asked for.  `timeout_ms` is for the
+ * whole handshake. */
+NbdConnection *nbd_connection_open(const char *uri, const char *meta_context, guint timeout_ms,
+                                   const Cancel *cancel, GError **error);
 void nbd_connection_free(NbdConnection *connection); /* says goodbye when it is alive; NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(NbdConnection, nbd_connection_free)
 

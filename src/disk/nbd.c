@@ -17,10 +17,13 @@
 #include <string.h>
 
 #define DEFAULT_CONNECTIONS 8u
-#define RETRIES             5
-#define FIRST_PAUSE_MS      100
-#define MAX_PAUSE_MS        5000
-#define ALLOCATION          "base:allocation"
+#define CONNECT_TIMEOUT_MS  10000
+/* A server that counts its clients leaves one too many waiting in silence. */
+#define FURTHER_TIMEOUT_MS 1500
+#define RETRIES            5
+#define FIRST_PAUSE_MS     100
+#define MAX_PAUSE_MS       5000
+#define ALLOCATION         "base:allocation"
 /* Of base:allocation. */
 #define STATE_HOLE 1u
 #define STATE_ZERO 2u
@@ -102,12 +105,12 @@ static gboolean same_export(const NbdDisk *nbd, const NbdConnection *connection,
                    nbd->uri, now->size, nbd->export.size);
 }
 
-static gboolean connect_slot(NbdDisk *nbd, Slot *slot, GError **error)
+static gboolean connect_slot(NbdDisk *nbd, Slot *slot, guint timeout_ms, GError **error)
 {
     if (slot->connection != NULL)
         return TRUE;
     g_autoptr(NbdConnection) connection =
-        nbd_connection_open(nbd->uri, nbd->meta_context, nbd->cancel, error);
+        nbd_connection_open(nbd->uri, nbd->meta_context, timeout_ms, nbd->cancel, error);
     if (connection == NULL || !same_export(nbd, connection, error))
         return FALSE;
     slot->connection = g_steal_pointer(&connection);
@@ -118,7 +121,7 @@ static gboolean connect_slot(NbdDisk *nbd, Slot *slot, GError **error)
 
 static gboolean run_once(NbdDisk *nbd, Slot *slot, const NbdRequest *request, GError **error)
 {
-    if (!connect_slot(nbd, slot, error))
+    if (!connect_slot(nbd, slot, CONNECT_TIMEOUT_MS, error))
         return FALSE;
     if (!nbd_connection_run(slot->connection, request, nbd->cancel, error)) {
         if (nbd_connection_is_broken(slot->connection))
@@ -352,7 +355,7 @@ static void open_connections(NbdDisk *nbd, NbdConnection *first, guint wanted)
     nbd->slots = g_new0(Slot, wanted);
     nbd->slots[0].connection = first;
     for (nbd->n_slots = 1; nbd->export.can_multi_conn && nbd->n_slots < wanted; nbd->n_slots++)
-        if (!connect_slot(nbd, &nbd->slots[nbd->n_slots], &refused))
+        if (!connect_slot(nbd, &nbd->slots[nbd->n_slots], FURTHER_TIMEOUT_MS, &refused))
             break;
 }
 
@@ -378,7 +381,8 @@ Disk *nbd_open(const char *uri, const NbdOptions *options, GError **error)
     static const NbdOptions standard = {0};
     const NbdOptions *chosen = options != NULL ? options : &standard;
     const char *context = chosen->meta_context != NULL ? chosen->meta_context : ALLOCATION;
-    g_autoptr(NbdConnection) connection = nbd_connection_open(uri, context, chosen->cancel, error);
+    g_autoptr(NbdConnection) connection =
+        nbd_connection_open(uri, context, CONNECT_TIMEOUT_MS, chosen->cancel, error);
 
     if (connection == NULL || !check_export(nbd_connection_export(connection), uri, chosen, error))
         return NULL;
