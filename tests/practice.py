@@ -19,6 +19,7 @@ import urllib.error
 import urllib.request
 
 MIB = 1 << 20
+SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
 class Failure(Exception):
@@ -154,10 +155,10 @@ class Lab:
 class Site:
     """A migration host: config, spec, state, images."""
 
-    def __init__(self, lab, top, vm, migration="", target="", vm_key="name"):
+    def __init__(self, lab, top, vm, migration="", target="", vm_key="name", images=None):
         self.lab = lab
         self.top = top
-        self.images = os.path.join(top, "images")
+        self.images = images or os.path.join(top, "images")
         self.state = os.path.join(top, "state")
         self.config = os.path.join(top, "config.yaml")
         self.spec = os.path.join(top, "spec.yaml")
@@ -282,6 +283,47 @@ class Tap:
                 for line in text.splitlines()[-60:]:
                     print(f"# {line}", flush=True)
         return 1 if failed else 0
+
+
+class Libvirt:
+    """A libvirtd to define domains with: the one that runs, or one of our own for as long as the test lasts."""
+
+    URI = "qemu:///system"
+
+    def __init__(self):
+        self.children = []
+
+    def __enter__(self):
+        if shutil.which("virsh") is None or shutil.which("libvirtd", path=SBIN) is None:
+            raise Skip("libvirt-daemon-system and libvirt-clients are not installed")
+        if self.answers():
+            return self
+        if os.geteuid() != 0:
+            raise Skip("no libvirtd runs, and starting one needs root")
+        for daemon in ("virtlogd", "libvirtd"):
+            self.children.append(subprocess.Popen([shutil.which(daemon, path=SBIN)], stdin=subprocess.DEVNULL,
+                                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        try:
+            wait_for("libvirtd", 30, self.answers)
+        except Failure:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def answers(self):
+        return self.virsh("version", ok=False).returncode == 0
+
+    def virsh(self, *arguments, ok=True):
+        return run("virsh", "-c", self.URI, *arguments, ok=ok)
+
+    def remove(self, domain):
+        self.virsh("destroy", domain, ok=False)
+        self.virsh("undefine", "--nvram", domain, ok=False)
+
+    def __exit__(self, kind, value, trace):
+        for child in reversed(self.children):
+            child.terminate()
+            child.wait()
 
 
 class Ground:

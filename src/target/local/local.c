@@ -166,6 +166,25 @@ static void check_directory(const TargetSpec *spec, Findings *findings)
     }
 }
 
+/* Domains of the system libvirtd run as a user of their own, who must be able to reach the images. */
+static void check_reachable(const TargetSpec *spec, Findings *findings)
+{
+    if (!g_str_has_suffix(spec->libvirt_uri, "/system"))
+        return;
+    for (g_autofree char *path = g_strdup(spec->directory);
+         strcmp(path, "/") != 0 && strcmp(path, ".") != 0;) {
+        struct stat status;
+        char *parent = g_path_get_dirname(path);
+
+        if (stat(path, &status) == 0 && (status.st_mode & S_IXOTH) == 0)
+            findings_add(findings, FINDING_WARNING, "target-directory-private", path,
+                         "chmod o+x it, or give libvirt's emulator user (libvirt-qemu) access",
+                         "only its owner can get through, so a domain may not be able to open its disks");
+        g_free(path);
+        path = parent;
+    }
+}
+
 static gboolean check_networks(const TargetSpec *spec, const Machine *machine, Findings *findings,
                                GError **error)
 {
@@ -207,6 +226,7 @@ static gboolean check_domain(const TargetSpec *spec, const Machine *machine, gbo
         findings_add(findings, FINDING_BLOCKER, "target-uuid-taken", domain_uuid(machine),
                      "remove the domain that has this uuid if it is left from an earlier migration",
                      "libvirt has a domain of that uuid");
+    check_reachable(spec, findings);
     return check_networks(spec, machine, findings, error);
 }
 
@@ -232,12 +252,24 @@ static gboolean local_remove_disk(Target *target, const char *path, GError **err
     return TRUE;
 }
 
+/* The emulator that libvirt starts is another user: it must get through, but need not see what else is there.
+ */
+static gboolean make_directory(const char *path, GError **error)
+{
+    if (g_file_test(path, G_FILE_TEST_IS_DIR))
+        return TRUE;
+    if (!io_make_directory(path, error))
+        return FALSE;
+    return chmod(path, 0711) == 0 ||
+           vf_fail_errno(error, VF_ERROR_TARGET_IO, errno, "cannot open up %s", path);
+}
+
 static Disk *local_create_disk(Target *target, const char *path, guint64 size, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(path);
     g_autoptr(Disk) disk = NULL;
 
-    if (!io_make_directory(directory, error) || !local_remove_disk(target, path, error))
+    if (!make_directory(directory, error) || !local_remove_disk(target, path, error))
         return NULL;
     disk = format_create(path, spec_of(target)->format, size, error);
     if (disk == NULL || !io_sync_parent(path, error))
