@@ -4,6 +4,7 @@
 #include "base/crash-point.h"
 #include "base/error.h"
 #include "base/size.h"
+#include "migration/costs.h"
 #include "migration/downtime.h"
 #include "migration/facts.h"
 #include "migration/round.h"
@@ -13,9 +14,6 @@
 #include "migration/verification.h"
 
 #include <string.h>
-
-#define SETTLE_WINDOWS 30
-#define SETTLE_OTHER   15
 
 /* --- the last round ---------------------------------------------------------------------------------- */
 
@@ -33,13 +31,6 @@ static gboolean check_before_power(Engine *engine, GError **error)
            findings_check(findings, error);
 }
 
-static gint settle_seconds(const Engine *engine)
-{
-    if (engine->spec->finalize_settle_seconds >= 0)
-        return engine->spec->finalize_settle_seconds;
-    return engine->machine->family == MACHINE_FAMILY_WINDOWS ? SETTLE_WINDOWS : SETTLE_OTHER;
-}
-
 /* The pause is used: what the last warm round wrote is read back in it. */
 static gboolean settle(Engine *engine, GError **error)
 {
@@ -53,9 +44,9 @@ static gboolean settle(Engine *engine, GError **error)
         if (!verification_catch_up(engine, error) ||
             !fact_get_integer(engine->store, engine->id, FACT_OFF_AT, &off_at, error))
             return FALSE;
-        left = settle_seconds(engine) - (double)(clock_now() - off_at) / 1e6;
+        left = costs_settle(engine) - (double)(clock_now() - off_at) / 1e6;
         engine_doing(engine, "letting the source settle");
-        if (!engine_wait(engine, CLAMP(left, 0, settle_seconds(engine)), error))
+        if (!engine_wait(engine, CLAMP(left, 0, costs_settle(engine)), error))
             return FALSE;
     }
     if (!fact_set_now_once(engine->store, engine->id, FACT_SETTLED_AT, error))
@@ -186,13 +177,19 @@ static gboolean start_target(Engine *engine, GError **error)
 static gboolean announce_downtime(Engine *engine, GError **error)
 {
     g_autoptr(Json) downtime = downtime_to_json(engine->store, engine->id, error);
-    g_autofree char *total = NULL, *line = NULL;
+    g_autoptr(GString) text = g_string_new(NULL);
+    const char *part;
+    json_t *value;
 
     if (downtime == NULL)
         return *error == NULL;
-    total = duration_format(json_real_value(json_object_get(downtime, "total")));
-    line = json_to_line(downtime);
-    engine_event(engine, LOG_INFO, "cutover", "downtime %s: %s", total, line);
+    json_object_foreach(downtime, part, value)
+    {
+        g_autofree char *lasted = duration_format(json_real_value(value));
+
+        g_string_append_printf(text, "%s%s %s", text->len > 0 ? ", " : "", part, lasted);
+    }
+    engine_event(engine, LOG_INFO, "cutover", "downtime: %s", text->str);
     return TRUE;
 }
 

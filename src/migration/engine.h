@@ -53,11 +53,12 @@ typedef struct {
     EngineActivity activity;
     /* Set while a powered-off source is read: it must not be started meanwhile. */
     gboolean watch_power;
-    guint off_round;  /* 1 + number of the last round that this process took with the source off all the time;
-                         0: none */
-    guint deltas;     /* closed rounds after the base copy */
-    guint probes;     /* rounds in a row that were made only to measure */
-    double frozen_at; /* monotonic: the newest committed round's; 0: not by this process */
+    guint off_round; /* 1 + number of the last round that this process took with the source off all the time;
+                        0: none */
+    guint deltas;    /* closed rounds after the base copy */
+    gboolean never_quiesces; /* it was tried: each further try would cost a time-out */
+    guint probes;            /* rounds in a row that were made only to measure */
+    double frozen_at;        /* monotonic: the newest committed round's; 0: not by this process */
     gint64 seen_request;
     double next_poll, next_renewal, next_show, next_save, next_power; /* monotonic */
     gboolean lease_lost; /* another engine is at work: touch nothing */

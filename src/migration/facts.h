@@ -21,6 +21,8 @@
 #define FACT_TAKEN_OVER    "target.taken_over"   /* the target was, or may have been, started */
 #define FACT_IMPORTING     "target.importing"    /* an import was asked for */
 #define FACT_CONVERGENCE   "convergence"         /* the model, JSON */
+#define FACT_PREDICTED     "cutover.predicted"   /* seconds of downtime, when the cutover began */
+#define FACT_BASE_RATE     "base.rate"           /* bytes per second of the base copy */
 #define FACT_ROUND_FIXED   "round.fixed_seconds" /* seconds of a round without its copying */
 #define FACT_VERIFIED      "verified.rounds"     /* 1 + number of the last round whose data were read back */
 #define FACT_RETRY_STAGE   "retry.stage"         /* where a retry goes on, when not where it failed */

@@ -104,6 +104,16 @@ static void put_prediction(Json *json, Engine *engine)
     json_set_string(json, "verdict", engine->activity.verdict);
 }
 
+/* Display only: a store that fails here fails where it matters too. */
+static void put_fact(Json *json, Engine *engine, const char *key, const char *fact)
+{
+    g_autoptr(GError) ignored = NULL;
+    double value = -1;
+    gboolean known = fact_get_real(engine->store, engine->id, fact, -1, &value, &ignored) && value >= 0;
+
+    set_real_or_null(json, key, known, value);
+}
+
 static void put_requests(Json *json, Engine *engine)
 {
     const char *reason = engine->activity.shutdown_reason;
@@ -135,8 +145,9 @@ char *progress_to_json(Engine *engine)
     json_set_integer(json, "rounds", activity->rounds);
     set_real_or_null(json, "next_round_in", activity->next_round_in >= 0, activity->next_round_in);
     put_prediction(json, engine);
+    put_fact(json, engine, "base_rate", FACT_BASE_RATE);
+    put_fact(json, engine, "predicted_at_cutover", FACT_PREDICTED);
     put_requests(json, engine);
-    /* Display only: a store that fails here fails where it matters too. */
     downtime = downtime_to_json(engine->store, engine->id, &ignored);
     json_set_take(json, "downtime", downtime != NULL ? downtime : json_null());
     json_set_take(json, "disks", disks_to_json(engine));

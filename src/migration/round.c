@@ -196,6 +196,16 @@ static gboolean close_round(Engine *engine, StoreRound *row, RoundState state, G
     return TRUE;
 }
 
+static gboolean save_base_rate(const Round *round, const CopyProgress *total, GError **error)
+{
+    Engine *engine = round->engine;
+
+    if (strcmp(round->row->kind, ROUND_KIND_BASE) != 0 || total->elapsed <= 0)
+        return TRUE;
+    return fact_set_real(engine->store, engine->id, FACT_BASE_RATE, (double)total->planned / total->elapsed,
+                         error);
+}
+
 static gboolean save_totals(Engine *engine, const CopyProgress *total, GError **error)
 {
     EngineActivity *activity = &engine->activity;
@@ -275,7 +285,8 @@ static gboolean work_off(Round *round, GError **error)
     if (!copy_disks(round, error))
         return FALSE;
     total = total_of(round);
-    if (!save_totals(engine, &total, error) || !close_disks(round, error) || !commit(round, error))
+    if (!save_totals(engine, &total, error) || !save_base_rate(round, &total, error) ||
+        !close_disks(round, error) || !commit(round, error))
         return FALSE;
     if (round->off) {
         engine->off_round = round->row->number + 1;

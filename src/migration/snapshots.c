@@ -34,16 +34,19 @@ static gboolean ask_for(Engine *engine, const char *name, QuiesceMode quiesce, c
     g_autofree char *description = g_strdup_printf(
         "Made by vmferry, migration %" G_GINT64_FORMAT ", and removed by it; see vmferry status", engine->id);
     g_autoptr(GError) failed = NULL;
+    gboolean wanted = quiesce == QUIESCE_TRUE || (quiesce == QUIESCE_AUTO && !engine->never_quiesces);
 
-    if (vsphere_create_snapshot(engine->vsphere, engine->vm->moref, name, description,
-                                quiesce != QUIESCE_FALSE, ret_moref, &failed))
+    if (vsphere_create_snapshot(engine->vsphere, engine->vm->moref, name, description, wanted, ret_moref,
+                                &failed))
         return TRUE;
-    if (quiesce != QUIESCE_AUTO || !vf_error_is(failed, VF_ERROR_UNSUPPORTED)) {
+    if (!wanted || quiesce == QUIESCE_TRUE || !vf_error_is(failed, VF_ERROR_UNSUPPORTED)) {
         g_propagate_error(error, g_steal_pointer(&failed));
         return FALSE;
     }
+    engine->never_quiesces = TRUE;
     engine_event(engine, LOG_INFO, "snapshot",
-                 "the guest cannot be quiesced, its disks are frozen as they are: %s", failed->message);
+                 "the guest cannot be quiesced, from here on its disks are frozen as they are: %s",
+                 failed->message);
     return vsphere_create_snapshot(engine->vsphere, engine->vm->moref, name, description, FALSE, ret_moref,
                                    error);
 }

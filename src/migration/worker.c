@@ -8,6 +8,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "migration/cleanup.h"
+#include "migration/costs.h"
 #include "migration/cutover.h"
 #include "migration/downtime.h"
 #include "migration/facts.h"
@@ -117,20 +118,6 @@ static gboolean run_base_copy(Engine *engine, GError **error)
 
 /* --- delta ------------------------------------------------------------------------------------------- */
 
-static gboolean set_costs(Engine *engine, GError **error)
-{
-    CutoverCosts costs = {.shutdown = -1,
-                          .settle = engine->spec->finalize_settle_seconds,
-                          .convert = 0,
-                          .import = -1,
-                          .start = -1};
-
-    if (!fact_get_real(engine->store, engine->id, FACT_ROUND_FIXED, -1, &costs.round_fixed, error))
-        return FALSE;
-    convergence_set_costs(engine->convergence, &costs);
-    return TRUE;
-}
-
 static double seconds_since(const Engine *engine, double by_the_store)
 {
     return engine->frozen_at > 0 ? clock_monotonic() - engine->frozen_at : by_the_store;
@@ -159,7 +146,7 @@ static gboolean wait_for_decision(Engine *engine, ScheduleDecision *ret, GError 
     ConvergeVerdict verdict;
 
     if (!round_count(engine, &by_the_store, error) || !source_is_down(engine, &input.source_is_down, error) ||
-        !set_costs(engine, error))
+        !costs_update(engine, error))
         return FALSE;
     input.deltas = engine->deltas;
     verdict = judge(engine, seconds_since(engine, by_the_store));
@@ -190,6 +177,26 @@ static gboolean last_warm_round(Engine *engine, gboolean wanted, GError **error)
     return TRUE;
 }
 
+/* What was promised, to be held against what was measured. */
+static gboolean record_prediction(Engine *engine, GError **error)
+{
+    Prediction prediction = convergence_predict(engine->convergence, seconds_since(engine, 1));
+    g_autofree char *downtime = NULL, *shutdown = NULL;
+    double seconds = 0;
+    gboolean measured = FALSE;
+
+    if (!prediction.known)
+        return TRUE;
+    if (!costs_shutdown(engine, &seconds, &measured, error) ||
+        !fact_set_real(engine->store, engine->id, FACT_PREDICTED, prediction.downtime, error))
+        return FALSE;
+    downtime = duration_format(prediction.downtime);
+    shutdown = duration_format(seconds);
+    engine_event(engine, LOG_INFO, "cutover", "predicted downtime %s, of which %s %s for the shutdown",
+                 downtime, shutdown, measured ? "as earlier guests took" : "are allowed");
+    return TRUE;
+}
+
 static gboolean run_delta(Engine *engine, GError **error)
 {
     ScheduleDecision decision;
@@ -202,6 +209,8 @@ static gboolean run_delta(Engine *engine, GError **error)
         return round_run(engine, ROUND_KIND_DELTA, FALSE, error) && verification_catch_up(engine, error);
     }
     engine_event(engine, LOG_INFO, "cutover", "the cutover begins: %s", decision.reason);
+    if (!record_prediction(engine, error))
+        return FALSE;
     return last_warm_round(engine, decision.last_warm, error) && begin_cutover(engine, error);
 }
 
