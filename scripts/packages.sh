@@ -2,7 +2,7 @@
 
 packages_build="gcc libc6-dev meson ninja-build pkg-config python3 libglib2.0-dev libcurl4-gnutls-dev
 libmicrohttpd-dev libxml2-dev libjansson-dev libyaml-dev libsqlite3-dev libnbd-dev libxxhash-dev
-libgnutls28-dev libvirt-dev"
+libgnutls28-dev libvirt-dev libdeflate-dev libzstd-dev"
 
 # The demo's guest is made of a kernel and busybox, and runs in QEMU.
 packages_demo="$packages_build qemu-utils qemu-system-x86 linux-image-cloud-amd64 busybox-static cpio e2fsprogs
