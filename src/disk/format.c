@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/io.h"
+#include "disk/create.h"
 #include "disk/nbd.h"
 #include "disk/qcow2.h"
 #include "disk/raw.h"
@@ -105,16 +106,11 @@ Disk *format_open(const char *path, const char *format, gboolean writable, GErro
 
 Disk *format_create(const char *path, const char *format, guint64 size, GError **error)
 {
-    gboolean is_qcow2 = strcmp(format, "qcow2") == 0;
-    Bytes *bytes;
+    const CreateFormat *found = create_format_find(format, error);
+    g_autoptr(CreateOptions) options = found != NULL ? create_options_new(found) : NULL;
 
-    if (!is_qcow2 && strcmp(format, "raw") != 0) {
-        vf_fail(error, VF_ERROR_UNSUPPORTED, "%s: cannot make format %s; qcow2 and raw are possible", path,
-                format);
-        return NULL;
-    }
-    bytes = bytes_open_file(path, BYTES_WRITE | BYTES_CREATE | BYTES_DIRECT, error);
-    if (bytes == NULL)
-        return NULL;
-    return is_qcow2 ? qcow2_create(bytes, size, NULL, error) : raw_create(bytes, size, error);
+    if (found != NULL)
+        return create_image(path, size, options, error);
+    g_prefix_error(error, "%s: ", path);
+    return NULL;
 }

@@ -9,5 +9,5 @@
  */
 Disk *format_open(const char *path, const char *format, gboolean writable, GError **error);
 
-/* Makes a new image: "qcow2" or "raw".  VF_ERROR_CONFLICT when the file exists. */
+/* Makes a new image of a format of create.h, with its defaults.  VF_ERROR_CONFLICT when the file exists. */
 Disk *format_create(const char *path, const char *format, guint64 size, GError **error);
