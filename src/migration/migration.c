@@ -1,6 +1,7 @@
 #include "migration/migration.h"
 
 #include "base/error.h"
+#include "base/log.h"
 #include "migration/engine.h"
 #include "migration/facts.h"
 
@@ -74,8 +75,17 @@ gboolean migration_prepare(const MigrationContext *context, const VmSpec *spec, 
         store_vm_find(context->store, vsphere_server(vsphere), vm->machine->instance_uuid, vm->moref, error);
     if (known == NULL && *error != NULL)
         return FALSE;
-    if (known != NULL && stage_parse(known->stage, &stage) && !stage_is_over(stage))
+    if (known == NULL || !stage_parse(known->stage, &stage))
+        return create(context, spec, vsphere, vm, ret_id, error);
+    if (!stage_is_over(stage))
         return take_up(context, spec, known, ret_id, error);
+    /* Asked for twice, as by a script that does not know how far it had come: what is done stays done. */
+    if (stage == STAGE_DONE) {
+        log_info("%s: done already; vmferry rollback gives its source back, then it can be migrated anew",
+                 vm->machine->name);
+        *ret_id = known->id;
+        return TRUE;
+    }
     return create(context, spec, vsphere, vm, ret_id, error);
 }
 

@@ -32,8 +32,8 @@ typedef struct {
     gpointer data;
 } MigrationContext;
 
-/* Finds the VM and records a new migration, or finds the open one of the same VM.  Touches nothing at the
- * source. */
+/* Finds the VM and records a new migration, or finds the one of the same VM that is open or done: to migrate
+ * a VM again, roll the old migration back first.  Touches nothing at the source. */
 gboolean migration_prepare(const MigrationContext *context, const VmSpec *spec, gint64 *ret_id,
                            GError **error);
 

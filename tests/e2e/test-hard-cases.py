@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.dont_write_bytecode = True
-from practice import MIB, Ground, Site, Skip, Tap, check, read, run  # noqa: E402
+from practice import MIB, Ground, Libvirt, Site, Skip, Tap, check, read, run  # noqa: E402
 
 TAP = Tap()
 VMFERRY = sys.argv[1] if len(sys.argv) > 1 else ""
@@ -195,6 +195,44 @@ def bad_network():
                 time.sleep(1)
 
         done(site, migrate(site, between=worse), {"2000": "vm-100"}, lab)
+
+
+@TAP.case("a network that says nothing for a while")
+def silent_network():
+    with Ground(VMFERRY, lab_yaml(vm_yaml())) as (top, lab):
+        site = Site(lab, top, "web")
+
+        def hold(worker):
+            lab.child.send_signal(signal.SIGSTOP)
+            time.sleep(5)
+            lab.child.send_signal(signal.SIGCONT)
+            site.wait_rounds(worker, site.rounds() + 1)
+
+        done(site, migrate(site, between=hold), {"2000": "vm-100"}, lab)
+
+
+@TAP.case("libvirt has the machine: firmware, processors, memory, disks in order, MAC")
+def through_libvirt():
+    vm = vm_yaml(name="Über uns", disks=["{controller: 0, unit: 0, size: 16M, name: root, fill_percent: 50}",
+                                         "{controller: 1, unit: 0, size: 8M, name: data, fill_percent: 50}"],
+                 writer="{rate: 0}", more="        firmware: efi\n        cpus: 2\n        memory: 300M\n"
+                 "        nics: [{network: VM Network, mac: \"00:50:56:9a:0b:0c\"}]\n")
+    with Libvirt() as libvirt, Ground(VMFERRY, lab_yaml(vm)) as (top, lab):
+        os.chmod(top, 0o755)
+        site = Site(lab, top, "Über uns", target=f"define: true\nlibvirt_uri: {libvirt.URI}\n"
+                    "networks: {VM Network: \"bridge:br7\"}")
+        try:
+            done(site, migrate(site), {"2000": "root", "2016": "data"}, lab)
+            xml = libvirt.virsh("dumpxml", "Über uns").stdout
+            for part in ("firmware='efi'", "<vcpu placement='static'>2</vcpu>", ">307200</memory>", "00:50:56:9a:0b:0c",
+                         "bridge='br7'"):
+                check(part in xml, f"{part} is not in the domain")
+            check(xml.index("disk2000") < xml.index("disk2016"), "the disks changed places")
+            check("done already" in site.run().stdout, "a second run of what is done was no success")
+            site.vmferry("rollback", "--spec", site.spec)
+            check(libvirt.virsh("domstate", "Über uns", ok=False).returncode != 0, "the domain is still there")
+        finally:
+            libvirt.remove("Über uns")
 
 
 @TAP.case("a change id that is reset: the disk is read again and compared")
