@@ -6,6 +6,7 @@
 #include "base/size.h"
 #include "disk/qcow2.h"
 #include "disk/raw.h"
+#include "disk/vmdk-create.h"
 #include "spec/tree.h"
 
 struct CreateOptions {
@@ -52,6 +53,24 @@ static Disk *create_qcow2(const char *path, guint64 size, const CreateOptions *o
     return bytes == NULL ? NULL : qcow2_create(bytes, size, &qcow2, error);
 }
 
+static Disk *create_vmdk(const char *path, guint64 size, const CreateOptions *options, GError **error)
+{
+    const char *usual = create_options_compressed(options) ? "streamOptimized" : "monolithicSparse";
+    VmdkCreateOptions vmdk = {
+        .subformat = create_options_text(options, "subformat", usual),
+        .name = create_options_name(options),
+        .adapter_type = create_options_text(options, "adapter_type", NULL),
+        .hw_version = (guint)MIN(create_options_number(options, "hwversion", 0), G_MAXUINT),
+        .level = create_options_level(options),
+    };
+
+    if (create_options_compressed(options) && strcmp(vmdk.subformat, "streamOptimized") != 0) {
+        vf_fail(error, VF_ERROR_UNSUPPORTED, "only a VMDK with subformat=streamOptimized is compressed");
+        return NULL;
+    }
+    return vmdk_create(path, size, &vmdk, error);
+}
+
 static const char *const only_off[] = {"off", NULL};
 static const char *const compat_words[] = {"1.1", "v3", NULL};
 static const char *const refcount_words[] = {"16", NULL};
@@ -70,9 +89,17 @@ static const CreateOption qcow2_options[] = {
     {NULL},
 };
 
+static const CreateOption vmdk_options[] = {
+    {"adapter_type", CREATE_WORD, vmdk_adapter_types, "what the disk is said to hang on (default lsilogic)"},
+    {"hwversion", CREATE_NUMBER, NULL, "version of the virtual hardware (default 13: vSphere 6.5)"},
+    {"subformat", CREATE_WORD, vmdk_subformats, "how it is stored (default monolithicSparse)"},
+    {NULL},
+};
+
 static const CreateFormat formats[] = {
     {.name = "raw", .options = raw_options, .can_resume = TRUE, .create = create_raw},
     {.name = "qcow2", .options = qcow2_options, .can_resume = TRUE, .create = create_qcow2},
+    {.name = "vmdk", .options = vmdk_options, .can_compress = TRUE, .create = create_vmdk},
 };
 
 char *create_format_names(void)

@@ -201,8 +201,12 @@ gboolean disk_resize(Disk *disk, guint64 size, GError **error)
 
 gboolean disk_close(Disk *disk, GError **error)
 {
-    gboolean ok = !disk->writable || disk_flush(disk, error);
+    gboolean ok = TRUE;
 
+    if (disk->writable && disk->ops->finish != NULL)
+        ok = disk->ops->finish(disk, error);
+    else if (disk->writable)
+        ok = disk_flush(disk, error);
     disk_free(disk);
     return ok;
 }

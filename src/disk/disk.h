@@ -80,7 +80,8 @@ gboolean disk_flush(Disk *disk, GError **error);
 /* Grows only; the new part reads as zero.  VF_ERROR_UNSUPPORTED where a driver cannot. */
 gboolean disk_resize(Disk *disk, guint64 size, GError **error);
 
-/* Flushes a writable disk, closes it and frees it, whether or not that works. */
+/* Flushes a writable disk, or completes it where its format needs that, closes it and frees it, whether or
+ * not that works. */
 gboolean disk_close(Disk *disk, GError **error);
 
 /* Drops the disk without a flush: for error paths and sources.  NULL is fine. */
