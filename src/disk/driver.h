@@ -23,14 +23,14 @@ typedef struct {
     gboolean (*extents)(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error);
     /* NULL only where pwrite is NULL. */
     gboolean (*flush)(Disk *disk, GError **error);
-    /* Called once, by disk_close(), in place of flush: for images that are complete only when all has been
-     * written.  NULL: flush. */
-    gboolean (*finish)(Disk *disk, GError **error);
     /* NULL: unsupported. */
     gboolean (*resize)(Disk *disk, guint64 size, GError **error);
     /* Releases all that the driver holds, and `disk` itself.  May be called in any state after disk_init().
      */
     void (*free)(Disk *disk);
+    /* Called once, by disk_close(), in place of flush: for images that are complete only when all has been
+     * written.  NULL: flush. */
+    gboolean (*finish)(Disk *disk, GError **error);
 } DiskOps;
 
 struct Disk {
