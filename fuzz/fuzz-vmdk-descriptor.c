@@ -1,6 +1,6 @@
 #include "fuzz.h"
 
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk-descriptor.h"
 
 #include <string.h>
 

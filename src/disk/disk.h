@@ -1,7 +1,7 @@
 /* disk/disk.h: a block device, whatever it is made of.
  *
  * A Disk is opened by one of the open functions of its format or transport (raw.h, qcow2.h, nbd.h,
- * vmdk-flat.h, memory.h; format.h chooses by name), used through the checked front doors below and ended by
+ * vmdk.h, memory.h; format.h chooses by name), used through the checked front doors below and ended by
  * disk_close().  Formats lie on Bytes (bytes.h), so each of them works on a local file and over HTTPS alike;
  * transports that are disks already (nbd) do not.
  *

@@ -4,12 +4,11 @@
 #include <sys/stat.h>
 
 #include "base/error.h"
-#include "base/io.h"
 #include "disk/create.h"
 #include "disk/nbd.h"
 #include "disk/qcow2.h"
 #include "disk/raw.h"
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk.h"
 
 static const char *const raw_suffixes[] = {".raw", ".img", "-flat.vmdk"};
 
@@ -23,47 +22,20 @@ static gboolean is_called_raw(const char *path)
     return stat(path, &status) == 0 && S_ISBLK(status.st_mode);
 }
 
-static gboolean starts_with(Bytes *bytes, const char *magic, gsize length)
-{
-    char start[32] = {0};
-    g_autoptr(GError) ignored = NULL;
-
-    return bytes_size(bytes) >= length && bytes_pread(bytes, start, length, 0, &ignored) &&
-           memcmp(start, magic, length) == 0;
-}
-
 /* NULL when it cannot be told; what cannot be read will fail again, and say so, when it is opened. */
 static const char *probe(Bytes *bytes, const char *path)
 {
-    static const char descriptor[] = "# Disk DescriptorFile";
+    guint8 start[32] = {0};
+    gsize length = (gsize)MIN(sizeof start, bytes_size(bytes));
+    g_autoptr(GError) ignored = NULL;
 
-    if (starts_with(bytes, "QFI\xfb", 4))
+    if (!bytes_pread(bytes, start, length, 0, &ignored))
+        return NULL;
+    if (memcmp(start, "QFI\xfb", 4) == 0)
         return "qcow2";
-    if (starts_with(bytes, descriptor, sizeof descriptor - 1))
+    if (vmdk_probe(start, length))
         return "vmdk";
     return is_called_raw(path) ? "raw" : NULL;
-}
-
-static Bytes *open_beside(const char *file, gpointer data, GError **error)
-{
-    g_autofree char *folder = g_path_get_dirname(data);
-    g_autofree char *path = g_build_filename(folder, file, NULL);
-
-    return bytes_open_file(path, BYTES_READ, error);
-}
-
-static Disk *open_vmdk(const char *path, GError **error)
-{
-    g_autoptr(VmdkDescriptor) descriptor = NULL;
-    g_autofree char *folder = g_strdup(path);
-    g_autofree char *text = NULL;
-    gsize length = 0;
-
-    text = io_read_file(path, VMDK_DESCRIPTOR_MAX, &length, error);
-    if (text == NULL)
-        return NULL;
-    descriptor = vmdk_descriptor_parse(text, length, path, error);
-    return descriptor == NULL ? NULL : vmdk_flat_open(descriptor, path, open_beside, folder, error);
 }
 
 static Disk *open_as(Bytes *bytes, const char *path, const char *format, gboolean writable, GError **error)
@@ -77,7 +49,7 @@ static Disk *open_as(Bytes *bytes, const char *path, const char *format, gboolea
     if (g_strcmp0(format, "raw") == 0)
         return raw_open(g_steal_pointer(&owned), error);
     if (g_strcmp0(format, "vmdk") == 0 && !writable)
-        return open_vmdk(path, error);
+        return vmdk_open(path, NULL, NULL, error);
     if (format == NULL)
         vf_fail(error, VF_ERROR_INVALID,
                 "%s: its format cannot be told from its contents; name it (raw, qcow2, vmdk)", path);

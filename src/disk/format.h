@@ -4,8 +4,8 @@
 
 #include "disk/bytes.h"
 
-/* `format` NULL: looks at the first bytes ("QFI\xfb", "# Disk DescriptorFile"), and raw is only assumed when
- * the name says so (.raw, .img, -flat.vmdk) or it is a block device.  `path`: a local file, or an nbd:// URI.
+/* `format` NULL: looks at the first bytes ("QFI\xfb", and those of VMDK), and raw is only assumed when the
+ * name says so (.raw, .img, -flat.vmdk) or it is a block device.  `path`: a local file, or an nbd:// URI.
  */
 Disk *format_open(const char *path, const char *format, gboolean writable, GError **error);
 

@@ -9,7 +9,7 @@
  * CID and parentCID are parsed and never trusted as identity: a delta link starts with the CID of its parent
  * and gets its own only when it is first closed after a write.
  */
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk-descriptor.h"
 
 #include "base/error.h"
 #include "base/size.h"
@@ -276,4 +276,9 @@ VmdkDescriptor *vmdk_descriptor_parse(const char *text, gsize length, const char
     if (copy == NULL || !parse_lines(&parser, copy, error) || !check_complete(&parser, error))
         return NULL;
     return g_steal_pointer(&descriptor);
+}
+
+gboolean vmdk_descriptor_has_parent(const VmdkDescriptor *descriptor)
+{
+    return descriptor->parent_cid != VMDK_NO_PARENT || descriptor->parent_hint != NULL;
 }

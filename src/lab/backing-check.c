@@ -1,6 +1,6 @@
 #include "lab/backing-check.h"
 
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk.h"
 
 #include <string.h>
 
@@ -16,28 +16,31 @@ void backing_check_fini(BackingCheck *check)
     g_free(check->copy);
 }
 
-/* What a client may open while the machine is on. */
-static Bytes *open_unlocked(const char *file, gpointer data, GError **error)
+static char *resolve_inside(const char *from, const char *name, gpointer data, GError **error)
 {
     const BackingCheck *check = data;
-    g_autofree char *path = g_build_filename(check->directory, file, NULL);
 
-    g_assert_false(lab_backing_locked(check->backing, file));
+    return g_build_filename(check->directory, name, NULL);
+}
+
+/* What a client may open while the machine is on. */
+static Bytes *open_unlocked(const char *path, VmdkFileRole role, gpointer data, GError **error)
+{
+    const BackingCheck *check = data;
+    g_autofree char *file = g_path_get_basename(path);
+
+    g_assert_true(role == VMDK_FILE_LINK || !lab_backing_locked(check->backing, file));
     return bytes_open_file(path, BYTES_READ, error);
 }
 
 static Disk *open_frozen(BackingCheck *check, const char *id)
 {
+    const VmdkOpener opener = {.resolve = resolve_inside, .open = open_unlocked, .data = check};
     g_autofree char *file = lab_backing_file(check->backing, check->key, id);
     g_autofree char *path = g_build_filename(check->directory, file, NULL);
-    g_autofree char *text = NULL;
     g_autoptr(GError) error = NULL;
-    gsize length;
+    Disk *disk = vmdk_open(path, &opener, NULL, &error);
 
-    g_assert_true(g_file_get_contents(path, &text, &length, &error));
-    g_autoptr(VmdkDescriptor) descriptor = vmdk_descriptor_parse(text, length, path, &error);
-    g_assert_no_error(error);
-    Disk *disk = vmdk_flat_open(descriptor, path, open_unlocked, check, &error);
     g_assert_no_error(error);
     return disk;
 }

@@ -1,7 +1,7 @@
 #include "migration/preflight.h"
 
 #include "base/error.h"
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk-descriptor.h"
 #include "migration/engine.h"
 #include "migration/source.h"
 #include "vsphere/datastore.h"

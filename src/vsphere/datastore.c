@@ -2,13 +2,15 @@
 
 #include "base/error.h"
 #include "disk/https.h"
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk.h"
 #include "vsphere/call.h"
+#include "vsphere/inventory.h"
 
 #include <string.h>
 
 #define READ_ATTEMPTS 4
 #define READ_PAUSE_MS 500
+#define VOLUMES       "/vmfs/volumes/"
 #define PLAIN_CHARACTERS                                                                                     \
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-/" /* what every server decodes alike  \
                                                                           */
@@ -178,33 +180,104 @@ static gpointer open_url(Vsphere *vsphere, const char *url, gpointer data, GErro
     return bytes_open_https(vsphere_http(vsphere), url, &options, error);
 }
 
-/* `data` is the place of the descriptor. */
-static Bytes *open_extent(const char *file, gpointer data, GError **error)
+/* A descriptor comes with one request; a sparse file that is a link itself is too long for that. */
+static Bytes *open_link(const Place *place, const char *path, GError **error)
 {
-    Place place = *(const Place *)data;
-    const char *slash = strrchr(place.file, '/');
-    g_autofree char *beside =
-        g_strdup_printf("%.*s%s", slash != NULL ? (int)(slash + 1 - place.file) : 0, place.file, file);
+    g_autoptr(GError) problem = NULL;
+    g_autofree char *text = NULL;
+    gsize length;
 
-    place.file = beside;
-    return with_url(&place, open_url, NULL, error);
+    text = read_place(place, VMDK_DESCRIPTOR_MAX, &length, &problem);
+    if (text != NULL)
+        return bytes_open_memory(text, length, path);
+    if (vf_error_is(problem, VF_ERROR_INVALID))
+        return with_url(place, open_url, NULL, error);
+    g_propagate_error(error, g_steal_pointer(&problem));
+    return NULL;
+}
+
+typedef struct {
+    Vsphere *vsphere;
+    const char *datacenter_path;
+} Files;
+
+static Bytes *open_path(const char *path, VmdkFileRole role, gpointer data, GError **error)
+{
+    const Files *files = data;
+    g_autofree char *datastore = NULL;
+    g_autofree char *file = NULL;
+
+    if (!datastore_path_parse(path, &datastore, &file, error))
+        return NULL;
+    const Place place = {files->vsphere, files->datacenter_path, datastore, file};
+    return role == VMDK_FILE_LINK ? open_link(&place, path, error) : with_url(&place, open_url, NULL, error);
+}
+
+/* "ds:///vmfs/volumes/5f3a-.../" */
+static gboolean is_volume(const VsphereDatastore *datastore, const char *volume)
+{
+    const char *url = datastore->url != NULL ? strstr(datastore->url, VOLUMES) : NULL;
+    gsize length = strlen(volume);
+
+    if (strcmp(datastore->name, volume) == 0)
+        return TRUE;
+    return url != NULL && strncmp(url + strlen(VOLUMES), volume, length) == 0 &&
+           strspn(url + strlen(VOLUMES) + length, "/") == strlen(url + strlen(VOLUMES) + length);
+}
+
+/* The path of `file` on the volume with that name or id. */
+static char *on_volume(Vsphere *vsphere, const char *volume, const char *file, GError **error)
+{
+    g_autoptr(GPtrArray) datastores = vsphere_list_datastores(vsphere, error);
+
+    if (datastores == NULL)
+        return NULL;
+    for (guint i = 0; i < datastores->len; i++) {
+        const VsphereDatastore *datastore = g_ptr_array_index(datastores, i);
+
+        if (is_volume(datastore, volume))
+            return g_strdup_printf("[%s] %s", datastore->name, file);
+    }
+    vf_fail(error, VF_ERROR_NOT_FOUND,
+            "no datastore that this account may see is the volume %s, on which %s lies", volume, file);
+    return NULL;
+}
+
+/* Hosts write their own paths into a descriptor when the other file lies in another directory. */
+static char *resolve_absolute(Vsphere *vsphere, const char *from, const char *name, GError **error)
+{
+    const char *volume = g_str_has_prefix(name, VOLUMES) ? name + strlen(VOLUMES) : "";
+    const char *slash = strchr(volume, '/');
+
+    if (slash == NULL || slash == volume || slash[1] == '\0') {
+        vf_fail(error, VF_ERROR_INVALID, "%s: the file name \"%s\" is no path on a datastore", from, name);
+        return NULL;
+    }
+    g_autofree char *id = g_strndup(volume, (gsize)(slash - volume));
+
+    return on_volume(vsphere, id, slash + 1, error);
+}
+
+static char *resolve_path(const char *from, const char *name, gpointer data, GError **error)
+{
+    g_autofree char *datastore = NULL;
+    g_autofree char *file = NULL;
+
+    if (*name == '/')
+        return resolve_absolute(((const Files *)data)->vsphere, from, name, error);
+    if (!datastore_path_parse(from, &datastore, &file, error))
+        return NULL;
+    g_autofree char *rooted = g_strconcat("/", file, NULL);
+    g_autofree char *directory = g_path_get_dirname(rooted);
+    g_autofree char *path = g_canonicalize_filename(name, directory);
+
+    return g_strdup_printf("[%s] %s", datastore, path + 1);
 }
 
 Disk *datastore_open_disk(Vsphere *vsphere, const char *datacenter_path, const char *path, GError **error)
 {
-    g_autofree char *datastore = NULL;
-    g_autofree char *file = NULL;
-    g_autofree char *text = NULL;
-    gsize length;
+    Files files = {vsphere, datacenter_path};
+    const VmdkOpener opener = {.resolve = resolve_path, .open = open_path, .data = &files};
 
-    if (!datastore_path_parse(path, &datastore, &file, error))
-        return NULL;
-    Place place = {vsphere, datacenter_path, datastore, file};
-    text = read_place(&place, VMDK_DESCRIPTOR_MAX, &length, error);
-    if (text == NULL)
-        return NULL;
-    g_autoptr(VmdkDescriptor) descriptor = vmdk_descriptor_parse(text, length, path, error);
-    if (descriptor == NULL)
-        return NULL;
-    return vmdk_flat_open(descriptor, path, open_extent, &place, error);
+    return vmdk_open(path, &opener, NULL, error);
 }

@@ -153,6 +153,7 @@ static void datastore_free(gpointer data)
     g_free(datastore->moref);
     g_free(datastore->type);
     g_free(datastore->datacenter_path);
+    g_free(datastore->url);
     g_free(datastore);
 }
 
@@ -168,6 +169,7 @@ static VsphereDatastore *datastore_new(const VimDatastore *properties, Folders *
         datastore->capacity = (guint64)MAX(summary->capacity, 0);
         datastore->free = (guint64)MAX(summary->free_space, 0);
         datastore->type = g_strdup(summary->type);
+        datastore->url = g_strdup(summary->url);
         datastore->accessible = summary->accessible;
     }
     return datastore;

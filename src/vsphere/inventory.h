@@ -13,6 +13,7 @@ typedef struct {
     char *moref;
     guint64 capacity, free; /* bytes */
     char *type;             /* "VMFS", "NFS", "vsan", ... */
+    char *url;              /* "ds:///vmfs/volumes/5f3a.../"; NULL when not said */
     char *datacenter_path;  /* dcPath of its datacenter */
     gboolean accessible;
 } VsphereDatastore;

@@ -26,9 +26,17 @@ static const struct {
                     "RW 2048 VMFS \"locked-flat.vmdk\"\n"},
     {"vsan.vmdk", "# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"vmfs\"\n"
                   "RW 2048 VMFS \"vsan://52ab\"\n"},
-    {"delta-000001.vmdk",
-     "# Disk DescriptorFile\nCID=1\nparentCID=1\ncreateType=\"seSparse\"\n"
-     "parentFileNameHint=\"delta.vmdk\"\nRW 2048 SESPARSE \"delta-000001-sesparse.vmdk\"\n"},
+    {"web 1/web 1-000001.vmdk",
+     "# Disk DescriptorFile\nCID=1\nparentCID=1\ncreateType=\"vmfsSparse\"\n"
+     "parentFileNameHint=\"web 1.vmdk\"\nRW 2048 VMFSSPARSE \"web 1-000001-delta.vmdk\"\n"},
+    {"clone/clone.vmdk", "# Disk DescriptorFile\nCID=1\nparentCID=1\ncreateType=\"vmfsSparse\"\n"
+                         "parentFileNameHint=\"/vmfs/volumes/5f3a-01/web 1/web 1.vmdk\"\nRW 2048 VMFSSPARSE "
+                         "\"web 1-000001-delta.vmdk\"\n"},
+    {"elsewhere.vmdk",
+     "# Disk DescriptorFile\nCID=1\nparentCID=1\ncreateType=\"vmfsSparse\"\n"
+     "parentFileNameHint=\"/vmfs/volumes/99/web.vmdk\"\nRW 2048 VMFSSPARSE \"web 1-000001-delta.vmdk\"\n"},
+    {"orphan.vmdk", "# Disk DescriptorFile\nCID=1\nparentCID=1\ncreateType=\"vmfsSparse\"\n"
+                    "parentFileNameHint=\"gone.vmdk\"\nRW 2048 VMFSSPARSE \"web 1-000001-delta.vmdk\"\n"},
 };
 
 static void answer_soap(HttpExchange *exchange, Fixture *fixture)
@@ -56,12 +64,29 @@ static void answer_soap(HttpExchange *exchange, Fixture *fixture)
         "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>no</faultstring>"
         "<detail><NotAuthenticatedFault xmlns=\"urn:vim25\" xsi:type=\"NotAuthenticated\"/>"
         "</detail></soapenv:Fault>";
+    static const char view[] =
+        "<CreateContainerViewResponse xmlns=\"urn:vim25\"><returnval type=\"ContainerView\">"
+        "v</returnval></CreateContainerViewResponse>";
+    static const char datastores[] =
+        "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval><objects><obj "
+        "type=\"Datastore\">d-1</obj>"
+        "<propSet><name>name</name><val xsi:type=\"xsd:string\">ds+1 "
+        "%25</val></propSet><propSet><name>summary</name>"
+        "<val xsi:type=\"DatastoreSummary\"><name>ds+1 "
+        "%25</name><url>ds:///vmfs/volumes/5f3a-01/</url><capacity>1"
+        "</capacity><freeSpace>1</freeSpace><accessible>true</accessible><type>VMFS</type></val></propSet></"
+        "objects>"
+        "</returnval></RetrievePropertiesExResponse>";
+    static const char gone[] = "<DestroyViewResponse xmlns=\"urn:vim25\"/>";
     gsize length;
     const char *request = http_body(exchange, &length);
     gboolean refused = strstr(request, "CurrentTime") != NULL && g_atomic_int_get(&fixture->logged_out) != 0;
     const char *answer = refused                                             ? fault
                          : strstr(request, "RetrieveServiceContent") != NULL ? content
                          : strstr(request, "CurrentTime") != NULL            ? time
+                         : strstr(request, "CreateContainerView") != NULL    ? view
+                         : strstr(request, "RetrievePropertiesEx") != NULL   ? datastores
+                         : strstr(request, "DestroyView") != NULL            ? gone
                                                                              : login;
 
     if (strstr(request, "<Login") != NULL) {
@@ -81,21 +106,44 @@ static gssize read_letters(gpointer data, guint64 position, char *buffer, gsize 
     return (gssize)max;
 }
 
-static void answer_flat(HttpExchange *exchange)
+/* A vmfsSparse file in which sector 3 of the disk is full of "!": a directory in sector 4, its table from
+ * sector 5 on, and the data in sector 37. */
+#define DELTA_SIZE ((gsize)38 * 512)
+
+static gssize read_delta(gpointer data, guint64 position, char *buffer, gsize max)
+{
+    static const guint32 header[] = {0x44574f43, 1, 3, 2048, 1, 4, 1, 38};
+    const guint32 table = GUINT32_TO_LE(5), grain = GUINT32_TO_LE(37);
+    guint64 start = *(guint64 *)data + position;
+    g_autofree char *file = g_malloc0(DELTA_SIZE);
+
+    for (guint i = 0; i < G_N_ELEMENTS(header); i++) {
+        guint32 little = GUINT32_TO_LE(header[i]);
+
+        memcpy(file + i * sizeof little, &little, sizeof little);
+    }
+    memcpy(file + 4 * 512, &table, sizeof table);
+    memcpy(file + 5 * 512 + 3 * 4, &grain, sizeof grain);
+    memset(file + 37 * 512, '!', 512);
+    max = MIN(max, DELTA_SIZE - start);
+    memcpy(buffer, file + start, max);
+    return (gssize)max;
+}
+
+static void answer_bytes(HttpExchange *exchange, guint64 size, HttpReader read)
 {
     const char *range = http_header(exchange, "Range");
-    guint64 first = 0, last = DISK_SIZE - 1;
+    guint64 first = 0, last = size - 1;
 
     if (range != NULL) {
         g_assert_cmpint(sscanf(range, "bytes=%" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT, &first, &last), ==,
                         2);
-        g_autofree char *content_range =
-            g_strdup_printf("bytes %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, first,
-                            last, (guint64)DISK_SIZE);
+        g_autofree char *content_range = g_strdup_printf(
+            "bytes %" G_GUINT64_FORMAT "-%" G_GUINT64_FORMAT "/%" G_GUINT64_FORMAT, first, last, size);
         http_add_header(exchange, "Content-Range", content_range);
     }
     http_answer_stream(exchange, range != NULL ? 206 : 200, "application/octet-stream", last - first + 1,
-                       read_letters, g_memdup2(&first, sizeof first), g_free);
+                       read, g_memdup2(&first, sizeof first), g_free);
 }
 
 /* What the server takes the request to mean: decoded once by the HTTP server, and again by an old vCenter. */
@@ -126,7 +174,11 @@ static void answer_folder(HttpExchange *exchange, Fixture *fixture)
             return;
         }
         if (strcmp(file, "web 1/web 1-flat.vmdk") == 0) {
-            answer_flat(exchange);
+            answer_bytes(exchange, DISK_SIZE, read_letters);
+            return;
+        }
+        if (g_str_has_suffix(file, "web 1-000001-delta.vmdk")) {
+            answer_bytes(exchange, DELTA_SIZE, read_delta);
             return;
         }
     }
@@ -208,6 +260,20 @@ static void read_disk(Fixture *fixture)
     g_assert_cmpint(sectors[1023], ==, 'e');
 }
 
+/* A delta upon the disk, in the same directory and, by the path that the host knows, in another. */
+static void test_chain(Fixture *fixture, gconstpointer path)
+{
+    g_autoptr(GError) error = NULL;
+    char sectors[1024];
+
+    g_autoptr(Disk) disk = datastore_open_disk(fixture->vsphere, "Europe/DC 1", path, &error);
+    g_assert_no_error(error);
+    g_assert_true(disk_pread(disk, sectors, sizeof sectors, 3 * 512, &error));
+    g_assert_cmpint(sectors[0], ==, '!');
+    g_assert_cmpint(sectors[511], ==, '!');
+    g_assert_cmpint(sectors[512], ==, 'e');
+}
+
 static void test_read(Fixture *fixture, gconstpointer data)
 {
     read_disk(fixture);
@@ -243,7 +309,8 @@ static void assert_refused(Fixture *fixture, const char *path, VfErrorClass clas
 
 static void test_refused(Fixture *fixture, gconstpointer data)
 {
-    assert_refused(fixture, "[ds+1 %] delta-000001.vmdk", VF_ERROR_UNSUPPORTED, "delta.vmdk");
+    assert_refused(fixture, "[ds+1 %] orphan.vmdk", VF_ERROR_NOT_FOUND, "the parent of [ds+1 %] orphan.vmdk");
+    assert_refused(fixture, "[ds+1 %] elsewhere.vmdk", VF_ERROR_NOT_FOUND, "the volume 99");
     assert_refused(fixture, "[ds+1 %] vsan.vmdk", VF_ERROR_UNSUPPORTED, "vsan://52ab");
     assert_refused(fixture, "[ds+1 %] locked.vmdk", VF_ERROR_CONFLICT, "locked");
     assert_refused(fixture, "[ds+1 %] missing.vmdk", VF_ERROR_NOT_FOUND, "404");
@@ -271,6 +338,10 @@ int main(int argc, char **argv)
     g_test_add_func("/datastore/path", test_path);
 #define WITH(path, function) g_test_add(path, Fixture, NULL, set_up, function, tear_down)
     WITH("/datastore/read", test_read);
+    g_test_add("/datastore/chain", Fixture, "[ds+1 %] web 1/web 1-000001.vmdk", set_up, test_chain,
+               tear_down);
+    g_test_add("/datastore/chain-by-volume", Fixture, "[ds+1 %] clone/clone.vmdk", set_up, test_chain,
+               tear_down);
     WITH("/datastore/decodes-twice", test_decodes_twice);
     WITH("/datastore/relogin", test_relogin);
     WITH("/datastore/refused", test_refused);

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "base/io.h"
 #include "base/proc.h"
-#include "disk/vmdk-flat.h"
+#include "disk/vmdk.h"
 #include "vsphere/datastore.h"
 
 #include <stdlib.h>
@@ -385,20 +385,10 @@ char *datastore_read_file(Vsphere *vsphere, const char *datacenter_path, const c
     return io_read_file(file, max, ret_length, error);
 }
 
-static Bytes *open_extent(const char *file, gpointer data, GError **error)
-{
-    g_autofree char *path = g_build_filename(fake_vsphere->directory, file, NULL);
-
-    return bytes_open_file(path, BYTES_READ, error);
-}
-
 Disk *datastore_open_disk(Vsphere *vsphere, const char *datacenter_path, const char *path, GError **error)
 {
     g_autofree char *file = local_path(path);
     g_autofree char *name = g_path_get_basename(file);
-    g_autofree char *text = NULL;
-    g_autoptr(VmdkDescriptor) descriptor = NULL;
-    gsize length = 0;
 
     if (!call("open_disk", error))
         return NULL;
@@ -406,9 +396,5 @@ Disk *datastore_open_disk(Vsphere *vsphere, const char *datacenter_path, const c
         vf_fail(error, VF_ERROR_CONFLICT, "%s is locked", name);
         return NULL;
     }
-    text = io_read_file(file, VMDK_DESCRIPTOR_MAX, &length, error);
-    if (text == NULL)
-        return NULL;
-    descriptor = vmdk_descriptor_parse(text, length, name, error);
-    return descriptor != NULL ? vmdk_flat_open(descriptor, name, open_extent, NULL, error) : NULL;
+    return vmdk_open(file, NULL, NULL, error);
 }

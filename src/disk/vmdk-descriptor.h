@@ -1,13 +1,14 @@
-/* disk/vmdk-flat.h: the VMDK descriptor, and disks whose extents are flat files.
+/* disk/vmdk-descriptor.h: the VMDK descriptor, the text that says what a disk is made of.
  *
- * The descriptor is a small text (VMware's Virtual Disk Format 5.0, "The Descriptor File"): header lines,
- * extent lines `RW 20971520 VMFS "vm-flat.vmdk" 0`, and a disk database.  Only what can be read without a
- * chain is opened here: createType vmfs, vmfsThin, vmfsEagerZeroedThick, monolithicFlat, twoGbMaxExtentFlat,
- * parentCID ffffffff.
+ * It is a small text (VMware's Virtual Disk Format 5.0, "The Descriptor File"): header lines, extent lines
+ * `RW 20971520 VMFS "vm-flat.vmdk" 0`, and a disk database.  It is a file of its own or lies in a sparse
+ * file.
+ *
+ * Thread rule: pure functions.
  */
 #pragma once
 
-#include "disk/bytes.h"
+#include <glib.h>
 
 typedef struct {
     gboolean readable;   /* not NOACCESS */
@@ -19,7 +20,7 @@ typedef struct {
 
 typedef struct {
     char *create_type;
-    guint32 cid, parent_cid; /* parent_cid 0xffffffff: none */
+    guint32 cid, parent_cid; /* parent_cid VMDK_NO_PARENT: none */
     char *parent_hint;       /* NULL when none */
     char *change_track_path; /* NULL when none */
     char *adapter_type;      /* ddb.adapterType; NULL when not said */
@@ -29,16 +30,12 @@ typedef struct {
 } VmdkDescriptor;
 
 #define VMDK_DESCRIPTOR_MAX (1u << 20)
+#define VMDK_NO_PARENT      G_MAXUINT32
 
 /* VF_ERROR_INVALID names `name` and the line.  A file name that leaves the directory is refused. */
 VmdkDescriptor *vmdk_descriptor_parse(const char *text, gsize length, const char *name, GError **error);
 void vmdk_descriptor_free(VmdkDescriptor *descriptor); /* NULL is fine */
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmdkDescriptor, vmdk_descriptor_free)
 
-/* Opens the bytes of an extent file named by the descriptor, relative to it. */
-typedef Bytes *(*VmdkOpenExtent)(const char *file, gpointer data, GError **error);
-
-/* VF_ERROR_UNSUPPORTED for a type that is not flat or for a chain; VF_ERROR_INVALID for a file that is too
- * short. */
-Disk *vmdk_flat_open(const VmdkDescriptor *descriptor, const char *name, VmdkOpenExtent open_extent,
-                     gpointer data, GError **error);
+/* TRUE when what is not in this disk is in a parent. */
+gboolean vmdk_descriptor_has_parent(const VmdkDescriptor *descriptor);
