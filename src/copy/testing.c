@@ -66,8 +66,13 @@ static void hook_free(Disk *disk)
     g_free(self);
 }
 
-static const DiskOps hook_ops = {"hook",       hook_pread, hook_pwrite, hook_zero,
-                                 hook_extents, hook_flush, NULL,        hook_free};
+static const DiskOps hook_ops = {.format = "hook",
+                                 .pread = hook_pread,
+                                 .pwrite = hook_pwrite,
+                                 .zero = hook_zero,
+                                 .extents = hook_extents,
+                                 .flush = hook_flush,
+                                 .free = hook_free};
 
 Disk *hook_disk_new(Disk *inner, Hook hook, gpointer data)
 {
@@ -141,8 +146,13 @@ static void durable_free(Disk *disk)
     g_free(self);
 }
 
-static const DiskOps durable_ops = {"durable",       durable_pread, durable_pwrite, durable_zero,
-                                    durable_extents, durable_flush, NULL,           durable_free};
+static const DiskOps durable_ops = {.format = "durable",
+                                    .pread = durable_pread,
+                                    .pwrite = durable_pwrite,
+                                    .zero = durable_zero,
+                                    .extents = durable_extents,
+                                    .flush = durable_flush,
+                                    .free = durable_free};
 
 Disk *durable_disk_new(const char *name, guint64 size)
 {
