@@ -2,6 +2,9 @@
 
 #include "base/error.h"
 
+/* As many as every double has: 0.1 stays 0.1. */
+#define REAL_DIGITS JSON_REAL_PRECISION(15)
+
 Json *json_parse(const char *text, gsize length, gsize max, const char *name, GError **error)
 {
     json_error_t problem;
@@ -20,12 +23,12 @@ Json *json_parse(const char *text, gsize length, gsize max, const char *name, GE
 
 char *json_to_line(const Json *json)
 {
-    return json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY);
+    return json_dumps(json, JSON_COMPACT | JSON_ENCODE_ANY | REAL_DIGITS);
 }
 
 char *json_to_text(const Json *json)
 {
-    g_autofree char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    g_autofree char *text = json_dumps(json, JSON_INDENT(2) | JSON_ENCODE_ANY | REAL_DIGITS);
 
     return g_strconcat(text, "\n", NULL);
 }

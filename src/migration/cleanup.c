@@ -1,6 +1,7 @@
 #include "migration/cleanup.h"
 
 #include "base/error.h"
+#include "migration/cutover.h"
 #include "migration/facts.h"
 #include "migration/images.h"
 #include "migration/round.h"
@@ -8,6 +9,9 @@
 #include "migration/tracking.h"
 
 #include <string.h>
+
+/* How long a guest that was asked to shut down is waited for before it is started again. */
+#define GOING_OFF_SECONDS 60u
 
 /* Stages in which the source may be down, or the target up, because of us. */
 static gboolean in_cutover(Stage stage)
@@ -36,8 +40,37 @@ static gboolean release_target(Engine *engine, GError **error)
            store_fact_set(engine->store, engine->id, FACT_TAKEN_OVER, NULL, error);
 }
 
+static gboolean source_runs(Engine *engine, gboolean *ret, GError **error)
+{
+    g_autofree char *state = vsphere_power_state(engine->vsphere, engine->vm->moref, error);
+
+    if (state == NULL)
+        return FALSE;
+    *ret = strcmp(state, "poweredOn") == 0;
+    return TRUE;
+}
+
+/* A guest that was asked to shut down and still runs goes off in a moment: switched on before, it would stay
+ * off. */
+static gboolean let_it_go_off(Engine *engine, GError **error)
+{
+    gboolean asked = FALSE, off = FALSE, runs = TRUE;
+
+    if (!fact_is_set(engine->store, engine->id, FACT_SHUTDOWN_AT, &asked, error) ||
+        !fact_is_set(engine->store, engine->id, FACT_OFF_AT, &off, error))
+        return FALSE;
+    for (guint i = 0; asked && !off && runs && i < GOING_OFF_SECONDS; i++) {
+        engine_doing(engine, "waiting for the guest to be off, to start it again");
+        if (!source_runs(engine, &runs, error) || (runs && !engine_pause(engine, 1, error)))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 static gboolean start_source(Engine *engine, GError **error)
 {
+    if (!let_it_go_off(engine, error))
+        return FALSE;
     engine_event(engine, LOG_INFO, "cleanup", "starting the source again");
     if (!vsphere_power_on(engine->vsphere, engine->vm->moref, error)) {
         g_prefix_error(error, "the source could not be started again, do it by hand: ");
@@ -54,26 +87,38 @@ static gboolean close_rounds(Engine *engine, GError **error)
 
 /* --- failure ----------------------------------------------------------------------------------------- */
 
-static gboolean source_runs(Engine *engine, gboolean *ret, GError **error)
+/* A target that was never started cannot run, even when it could not be removed. */
+static gboolean may_start_source(Engine *engine, gboolean released, GError **failed, GError **error)
 {
-    g_autofree char *state = vsphere_power_state(engine->vsphere, engine->vm->moref, error);
+    gboolean may_run = FALSE;
 
-    if (state == NULL)
+    if (released)
+        return TRUE;
+    if (!fact_is_set(engine->store, engine->id, FACT_TAKEN_OVER, &may_run, error))
         return FALSE;
-    *ret = strcmp(state, "poweredOn") == 0;
-    return TRUE;
+    if (!may_run) {
+        engine_event(engine, LOG_WARNING, "cleanup", "%s", (*failed)->message);
+        return TRUE;
+    }
+    g_propagate_error(error, g_steal_pointer(failed));
+    g_prefix_error(error, "the source stays off, because the target may be running: ");
+    return FALSE;
 }
 
-/* The source first of all: it is what people miss.  Where it runs again, a retry has to go back to
- * replication. */
+/* Where the source runs again, a retry has to go back to replication. */
 static gboolean undo_cutover(Engine *engine, GError **error)
 {
-    gboolean runs = FALSE;
+    g_autoptr(GError) failed = NULL;
+    gboolean runs = FALSE, taken_over = FALSE;
 
-    if (!release_target(engine, error)) {
-        g_prefix_error(error, "the source stays off, because the target may be running: ");
+    if (!cutover_has_taken_over(engine, &taken_over, error))
         return FALSE;
-    }
+    if (taken_over)
+        return vf_fail(
+            error, VF_ERROR_CONFLICT,
+            "the target runs and stays; retry ends the migration, rollback goes back to the source");
+    if (!may_start_source(engine, release_target(engine, &failed), &failed, error))
+        return FALSE;
     if ((engine->vm->stopped_by_us && !start_source(engine, error)) || !source_runs(engine, &runs, error))
         return FALSE;
     return !runs ||
@@ -150,11 +195,22 @@ static gboolean release_source(Engine *engine, GError **error)
     return TRUE;
 }
 
+static gboolean release_all(Engine *engine, gboolean delete_files, GError **error)
+{
+    g_autoptr(GError) failed = NULL;
+    gboolean released = release_target(engine, &failed);
+
+    if (!may_start_source(engine, released, &failed, error) || !release_source(engine, error))
+        return FALSE;
+    if (!released && !release_target(engine, error))
+        return FALSE;
+    return !delete_files || images_delete(engine, error);
+}
+
 gboolean cleanup_cancel(Engine *engine, gboolean delete_files, GError **error)
 {
     engine_doing(engine, "cancelling");
-    if (engine->machine != NULL && (!release_target(engine, error) || !release_source(engine, error) ||
-                                    (delete_files && !images_delete(engine, error))))
+    if (engine->machine != NULL && !release_all(engine, delete_files, error))
         return FALSE;
     g_free(engine->vm->failed_stage);
     engine->vm->failed_stage = g_strdup(stage_name(engine->stage));

@@ -95,6 +95,14 @@ gboolean cutover_final_sync(Engine *engine, GError **error)
 
 /* --- handing over ------------------------------------------------------------------------------------ */
 
+gboolean cutover_has_taken_over(Engine *engine, gboolean *ret, GError **error)
+{
+    g_autofree char *state = store_fact_get(engine->store, engine->id, FACT_TAKEN_OVER, error);
+
+    *ret = g_strcmp0(state, TAKEN_OVER) == 0;
+    return state != NULL || *error == NULL;
+}
+
 gboolean cutover_check_source(Engine *engine, GError **error)
 {
     g_autoptr(VsphereVm) vm = engine_get_vm(engine, error);
@@ -163,15 +171,17 @@ static gboolean start_target(Engine *engine, GError **error)
 {
     g_autofree char *id = store_fact_get(engine->store, engine->id, FACT_TARGET_ID, error);
 
-    if (*error != NULL || !target_wants_start(engine->target))
-        return *error == NULL;
-    engine_doing(engine, "starting the target");
-    if (!cutover_check_source(engine, error) ||
-        !store_fact_set(engine->store, engine->id, FACT_TAKEN_OVER, "1", error) ||
-        !target_start(engine->target, id, error))
+    gboolean started = FALSE;
+
+    if (*error != NULL || !cutover_has_taken_over(engine, &started, error))
         return FALSE;
-    crash_point("import.started");
-    return TRUE;
+    if (started || !target_wants_start(engine->target))
+        return TRUE;
+    engine_doing(engine, "starting the target");
+    return cutover_check_source(engine, error) &&
+           store_fact_set(engine->store, engine->id, FACT_TAKEN_OVER, TAKING_OVER, error) &&
+           target_start(engine->target, id, error) &&
+           store_fact_set(engine->store, engine->id, FACT_TAKEN_OVER, TAKEN_OVER, error);
 }
 
 static gboolean announce_downtime(Engine *engine, GError **error)
@@ -205,7 +215,10 @@ static void clear_snapshots(Engine *engine)
 
 gboolean cutover_import_data(Engine *engine, GError **error)
 {
-    if (!start_target(engine, error) || !fact_set_now_once(engine->store, engine->id, FACT_READY_AT, error))
+    if (!start_target(engine, error))
+        return FALSE;
+    crash_point("import.started");
+    if (!fact_set_now_once(engine->store, engine->id, FACT_READY_AT, error))
         return FALSE;
     clear_snapshots(engine);
     if (!announce_downtime(engine, error) ||

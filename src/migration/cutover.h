@@ -15,5 +15,8 @@ gboolean cutover_convert(Engine *engine, GError **error);
 gboolean cutover_import_root(Engine *engine, GError **error);
 gboolean cutover_import_data(Engine *engine, GError **error);
 
+/* The target was started: what it writes is its own, and nothing may be undone that nobody asked for. */
+gboolean cutover_has_taken_over(Engine *engine, gboolean *ret, GError **error);
+
 /* The source has not run since the last round.  For a worker that enters after it. */
 gboolean cutover_check_source(Engine *engine, GError **error);

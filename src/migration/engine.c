@@ -234,9 +234,14 @@ static void take_request(Engine *engine, const StoreRequest *request)
     requests->shutdown_force |= kind == REQUEST_SHUTDOWN_FORCE;
     requests->shutdown_done |= kind == REQUEST_SHUTDOWN_DONE;
     if (kind == REQUEST_CANCEL) {
+        g_autoptr(GError) ignored = NULL;
+        g_autoptr(Json) arguments = NULL;
+
+        if (request->arguments != NULL)
+            arguments =
+                json_parse(request->arguments, strlen(request->arguments), JSON_MAX, "arguments", &ignored);
         requests->cancel = TRUE;
-        requests->delete_files |=
-            request->arguments != NULL && strstr(request->arguments, "\"delete_files\":true") != NULL;
+        requests->delete_files |= arguments != NULL && json_get_boolean(arguments, "delete_files");
     }
     if (request->id > engine->seen_request) {
         engine->seen_request = request->id;
@@ -311,16 +316,33 @@ static void tick_of_task(gpointer data)
     show(engine);
 }
 
+static gboolean return_kept(Engine *engine, GError **error)
+{
+    if (engine->kept == NULL)
+        return TRUE;
+    g_propagate_error(error, g_steal_pointer(&engine->kept));
+    return FALSE;
+}
+
+gboolean engine_pause(Engine *engine, double seconds, GError **error)
+{
+    double end = clock_monotonic() + seconds, left;
+
+    while ((left = end - clock_monotonic()) > 0) {
+        tick_of_task(engine);
+        if (!return_kept(engine, error) ||
+            !cancel_sleep(engine->context->cancel, (guint)(MIN(left, SHOW_SECONDS) * 1000) + 1, error))
+            return FALSE;
+    }
+    return TRUE;
+}
+
 gboolean engine_tick(gpointer data, GError **error)
 {
     Engine *engine = data;
 
-    if (engine->kept != NULL) {
-        g_propagate_error(error, g_steal_pointer(&engine->kept));
-        return FALSE;
-    }
-    if (!cancel_check(engine->context->cancel, error) || !renew_lease(engine, error) ||
-        !poll_requests(engine, error))
+    if (!return_kept(engine, error) || !cancel_check(engine->context->cancel, error) ||
+        !renew_lease(engine, error) || !poll_requests(engine, error))
         return FALSE;
     show(engine);
     if (engine->requests.cancel)

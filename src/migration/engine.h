@@ -83,6 +83,8 @@ VsphereVm *engine_get_vm(Engine *engine, GError **error);
  * VF_ERROR_CONFLICT when the lease was lost. */
 gboolean engine_tick(gpointer engine, GError **error);
 gboolean engine_wait(Engine *engine, double seconds, GError **error);
+/* For cleaning up: a request to cancel does not end it. */
+gboolean engine_pause(Engine *engine, double seconds, GError **error);
 
 /* Moves, checks, records, announces. */
 gboolean engine_move(Engine *engine, Stage to, GError **error);

@@ -16,9 +16,10 @@
 #define FACT_IMPORTED_AT  "cutover.imported_at"
 #define FACT_READY_AT     "cutover.ready_at" /* the target is up, or ready to be started: the downtime ends */
 
-#define FACT_COLD          "source.cold"         /* off when the migration began */
-#define FACT_TARGET_ID     "target.id"           /* what the platform calls the VM */
-#define FACT_TAKEN_OVER    "target.taken_over"   /* the target was, or may have been, started */
+#define FACT_COLD      "source.cold" /* off when the migration began */
+#define FACT_TARGET_ID "target.id"   /* what the platform calls the VM */
+#define FACT_TAKEN_OVER                                                                                      \
+    "target.taken_over" /* TAKING_OVER or TAKEN_OVER; unset before the target is started */
 #define FACT_IMPORTING     "target.importing"    /* an import was asked for */
 #define FACT_CONVERGENCE   "convergence"         /* the model, JSON */
 #define FACT_PREDICTED     "cutover.predicted"   /* seconds of downtime, when the cutover began */
@@ -29,6 +30,10 @@
 #define FACT_TOTAL_READ    "total.read"
 #define FACT_TOTAL_WRITTEN "total.written"
 #define FACT_WAIT_REASON   "shutdown.reason" /* why an operator must decide */
+
+/* Values of FACT_TAKEN_OVER: it may run; it runs, and what it writes is its own. */
+#define TAKING_OVER "starting"
+#define TAKEN_OVER  "started"
 
 gboolean fact_set_integer(Store *store, gint64 vm, const char *name, gint64 value, GError **error);
 /* *ret is 0 when it is unset. */

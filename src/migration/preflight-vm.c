@@ -4,6 +4,7 @@
 #include <string.h>
 
 #define OLDEST_HARDWARE 7
+#define SNAPSHOTS_MAX   28u
 
 static gboolean is_on(const VsphereVm *vm)
 {
@@ -151,6 +152,14 @@ static void check_snapshots(const VmSpec *spec, const VsphereVm *vm, Findings *f
     }
 }
 
+/* A chain has 32 links at most, and each round adds one. */
+static void check_depth(const VsphereVm *vm, Findings *findings)
+{
+    if (vm->snapshots->len >= SNAPSHOTS_MAX)
+        findings_add(findings, FINDING_BLOCKER, "snapshot-depth", vm->machine->name, "remove snapshots",
+                     "it has %u snapshots, and vSphere allows hardly more", vm->snapshots->len);
+}
+
 static void check_tools(const VmSpec *spec, const VsphereVm *vm, Findings *findings)
 {
     if (!is_on(vm) || spec->shutdown_mode != SHUTDOWN_AUTO ||
@@ -184,6 +193,7 @@ void preflight_check_vm(const VmSpec *spec, const VsphereVm *vm, Findings *findi
     }
     check_tracking(spec, vm, findings);
     check_snapshots(spec, vm, findings);
+    check_depth(vm, findings);
     check_tools(spec, vm, findings);
     check_methods(vm, findings);
     if (spec->run_virt_v2v)

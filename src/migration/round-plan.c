@@ -23,7 +23,9 @@
 
 #include <string.h>
 
-#define PROBES      16u
+#define PROBES 16u
+/* In the downtime. */
+#define PROBES_OFF  4u
 #define PROBE_TRIES 64u
 /* Two seconds each. */
 #define UNLOCK_TRIES 30u
@@ -230,10 +232,10 @@ static gboolean spot_check(RoundDisk *disk, const Extents *areas, gboolean *ret_
 {
     g_autofree void *buffer = g_malloc(SUMS_BLOCK_SIZE);
     guint64 blocks = div_round_up(disk->row->size, SUMS_BLOCK_SIZE);
-    guint looked = 0;
+    guint looked = 0, enough = disk->round->off ? PROBES_OFF : PROBES;
 
     *ret_right = TRUE;
-    for (guint i = 0; i < PROBE_TRIES && looked < PROBES && *ret_right; i++) {
+    for (guint i = 0; i < PROBE_TRIES && looked < enough && *ret_right; i++) {
         guint64 block = (((guint64)g_random_int() << 32) | g_random_int()) % blocks;
         guint64 start = block * SUMS_BLOCK_SIZE;
 

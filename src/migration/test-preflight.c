@@ -153,6 +153,9 @@ static void test_snapshots(void)
     assert_finding(&plain, vm, "snapshot-exists", FINDING_BLOCKER);
     bold.allow_snapshots = TRUE;
     assert_finding(&bold, vm, "snapshot-exists", FINDING_WARNING);
+    while (vm->snapshots->len < 28)
+        g_ptr_array_add(vm->snapshots, &snapshot);
+    assert_finding(&bold, vm, "snapshot-depth", FINDING_BLOCKER);
     free_vm(vm);
 }
 

@@ -131,6 +131,12 @@ static ConvergeVerdict judge(Engine *engine, double since)
     if (engine->spec->max_downtime == 0)
         return CONVERGE_WAIT;
     verdict = convergence_verdict(engine->convergence, since, engine->spec->max_downtime, &reason);
+    if (engine->spec->max_rounds > 0 && engine->deltas >= engine->spec->max_rounds) {
+        g_free(reason);
+        reason = g_strdup_printf("max_downtime is given up after %u rounds: finalize has to be asked for",
+                                 engine->spec->max_rounds);
+        verdict = CONVERGE_NEVER;
+    }
     if (verdict == CONVERGE_NEVER && g_strcmp0(reason, engine->activity.verdict) != 0)
         engine_event(engine, LOG_WARNING, "verdict", "%s", reason);
     g_free(engine->activity.verdict);
@@ -266,11 +272,19 @@ static gboolean follow_name(Engine *engine, GError **error)
     return engine_save(engine, error);
 }
 
+static gboolean check_source(Engine *engine, GError **error)
+{
+    gboolean taken_over = FALSE;
+
+    return cutover_has_taken_over(engine, &taken_over, error) &&
+           (taken_over || cutover_check_source(engine, error));
+}
+
 static gboolean work(Engine *engine, GError **error)
 {
     if (!engine_connect(engine, error) || !follow_name(engine, error) || !clear_leftovers(engine, error))
         return FALSE;
-    if (handlers[engine->stage].needs_source_off && !cutover_check_source(engine, error))
+    if (handlers[engine->stage].needs_source_off && !check_source(engine, error))
         return FALSE;
     while (!stage_is_over(engine->stage)) {
         if (!handlers[engine->stage].run(engine, error))

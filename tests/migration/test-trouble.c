@@ -5,6 +5,7 @@
 #include "base/error.h"
 #include "base/size.h"
 
+#include <glib/gstdio.h>
 #include <string.h>
 
 /* --- shutting down ----------------------------------------------------------------------------------- */
@@ -119,6 +120,45 @@ static void test_failed_cutover(void)
     site_free(site);
 }
 
+static char *description_path(Site *site)
+{
+    return g_build_filename(site->images, "web_vm-100.xml", NULL);
+}
+
+/* Where the domain's description is to be written, something is in the way. */
+static void block_import(const char *call, gpointer data)
+{
+    Site *site = data;
+    g_autofree char *path = description_path(site);
+
+    if (strcmp(call, "get_vm") == 0 && at_call > 0 && count_rounds(site, "final", ROUND_CLOSED) > 0) {
+        at_call = 0;
+        g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
+    }
+}
+
+/* The import fails after the last round: the source runs again, so what was copied is out of date. */
+static void test_failed_import(void)
+{
+    Site *site = warm_site("");
+    g_autofree char *path = description_path(site);
+
+    on_call_at(site, "get_vm", 1, block_import);
+    prepare(site);
+    run_to_error(site, VF_ERROR_TARGET_IO, "web_vm-100.xml");
+    assert_stage(site, "failed");
+    g_assert_true(lab_backing_is_on(site->fake->backing));
+    g_assert_cmpint(g_rmdir(path), ==, 0);
+    retry(site);
+    assert_stage(site, "delta");
+    site->ask_after = 0;
+    site->ask = "finalize";
+    run_to_end(site);
+    prove(site);
+    g_assert_cmpuint(count_rounds(site, "final", ROUND_CLOSED), ==, 2);
+    site_free(site);
+}
+
 /* Passing errors are waited out inside the round. */
 static void test_patience(void)
 {
@@ -201,6 +241,44 @@ static void test_cancelled_in_copy(void)
     images = g_dir_open(site->images, 0, NULL);
     while (images != NULL && (name = g_dir_read_name(images)) != NULL)
         g_assert_false(g_str_has_suffix(name, ".qcow2"));
+    site_free(site);
+}
+
+static void cancel_while_going_down(Json *json, gpointer data)
+{
+    Site *site = data;
+
+    if (fake_vsphere_count(site->fake, "shutdown_guest") == 0)
+        return;
+    site->on_progress = NULL;
+    ask(site, "cancel");
+}
+
+static void go_off_late(const char *call, gpointer data)
+{
+    Site *site = data;
+    g_autoptr(GError) error = NULL;
+
+    if (fake_vsphere_count(site->fake, "shutdown_guest") > 0 && strcmp(call, "power_state") == 0 &&
+        at_call > 0 && --at_call == 0)
+        g_assert_true(lab_backing_power_off(site->fake->backing, &error));
+}
+
+/* Cancelled while the guest is on its way down: it is waited for and started again, or it would be off in the
+ * end. */
+static void test_cancelled_while_going_down(void)
+{
+    Site *site = warm_site("");
+
+    site->fake->ignores_shutdown = TRUE;
+    site->on_progress = cancel_while_going_down;
+    on_call_at(site, "power_state", 4, go_off_late);
+    prepare(site);
+    run_to_error(site, VF_ERROR_CANCELLED, "on request");
+    assert_stage(site, "cancelled");
+    g_assert_cmpuint(at_call, ==, 0);
+    g_assert_true(lab_backing_is_on(site->fake->backing));
+    assert_no_snapshot(site);
     site_free(site);
 }
 
@@ -290,10 +368,12 @@ int main(int argc, char **argv)
     g_test_add_func("/worker/awaiting-again", test_awaiting_again);
     g_test_add_func("/worker/force", test_force);
     g_test_add_func("/worker/failed-cutover", test_failed_cutover);
+    g_test_add_func("/worker/failed-import", test_failed_import);
     g_test_add_func("/worker/patience", test_patience);
     g_test_add_func("/worker/stubborn-snapshot", test_stubborn_snapshot);
     g_test_add_func("/worker/cancelled", test_cancelled);
     g_test_add_func("/worker/cancelled-in-copy", test_cancelled_in_copy);
+    g_test_add_func("/worker/cancelled-while-going-down", test_cancelled_while_going_down);
     g_test_add_func("/worker/rolled-back", test_rolled_back);
     g_test_add_func("/worker/source-started-again", test_source_started_again);
     g_test_add_func("/worker/verify", test_verify);
