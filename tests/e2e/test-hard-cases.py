@@ -111,7 +111,7 @@ def resized():
 
         def grow(worker):
             site.wait(worker, "a moment between rounds", 30, lambda: not lab.state("vm-100")["snapshots"])
-            lab.act("vm-100", "resize-disk", key=2000, size=96 * MIB)
+            lab.act("vm-100", "resize-disk", disk=2000, size=96 * MIB)
             site.wait_rounds(worker, site.rounds() + 2)
 
         done(site, migrate(site, between=grow), {"2000": "vm-100"}, lab)
