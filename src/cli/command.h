@@ -16,10 +16,17 @@ struct Command {
     gboolean (*run)(const Command *self, int argc, char **argv, GError **error);
 };
 
+/* An answer that is neither success nor an error, such as "different", and was printed: the program ends with
+ * `status`.  Returns FALSE. */
+gboolean command_answer(int status, GError **error);
+/* TRUE, and the status, when `error` is such an answer. */
+gboolean command_is_answer(const GError *error, int *ret_status);
+
 extern const Command command_cancel;
 extern const Command command_cert;
 extern const Command command_demo;
 extern const Command command_finalize;
+extern const Command command_image;
 extern const Command command_inventory;
 extern const Command command_lab;
 extern const Command command_preflight;

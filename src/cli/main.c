@@ -8,9 +8,9 @@
 
 /* In the order in which one meets them. */
 static const Command *const commands[] = {
-    &command_cert,   &command_inventory, &command_preflight, &command_run,
-    &command_status, &command_finalize,  &command_retry,     &command_cancel,
-    &command_verify, &command_rollback,  &command_lab,       &command_demo,
+    &command_cert,     &command_inventory, &command_preflight, &command_run,    &command_status,
+    &command_finalize, &command_retry,     &command_cancel,    &command_verify, &command_rollback,
+    &command_image,    &command_lab,       &command_demo,
 };
 
 static void print_help(FILE *out)
@@ -37,8 +37,11 @@ static const Command *find_command(const char *name)
 static int report(const GError *error)
 {
     g_auto(GStrv) lines = g_strsplit(error->message, "\n", -1);
+    int status;
 
     fflush(stdout);
+    if (command_is_answer(error, &status))
+        return status;
     for (guint i = 0; lines[i] != NULL; i++)
         fprintf(stderr, "vmferry: %s\n", lines[i]);
     return vf_error_traits(vf_error_class(error))->exit_code;
