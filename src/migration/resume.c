@@ -52,5 +52,5 @@ const char *resume_disk_reason(const DiskFacts *facts)
         return "its size changed";
     if (!follows(then, facts->now_id))
         return "its change tracking was started anew";
-    return facts->distrusted ? "the source does not know any more what changed" : NULL;
+    return facts->distrusted ? "what the source says of its changes is not to be trusted" : NULL;
 }

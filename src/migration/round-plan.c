@@ -300,13 +300,34 @@ static gboolean plan_areas(RoundDisk *disk, const Extents *areas, const Extents 
     return disk->plan != NULL;
 }
 
+/* Tracking that was caught lying once is not asked again, unless it was started anew since. */
+static gboolean was_caught(RoundDisk *disk, gboolean *ret, GError **error)
+{
+    Engine *engine = disk->round->engine;
+    g_autofree char *fact = g_strdup_printf("distrusted.%s", disk->row->key);
+    g_autofree char *caught_at = store_fact_get(engine->store, engine->id, fact, error);
+
+    *ret = caught_at != NULL && disk->row->change_id != NULL &&
+           vsphere_change_id_follows(caught_at, disk->row->change_id);
+    return caught_at != NULL || *error == NULL;
+}
+
+static gboolean remember_caught(RoundDisk *disk, GError **error)
+{
+    Engine *engine = disk->round->engine;
+    g_autofree char *fact = g_strdup_printf("distrusted.%s", disk->row->key);
+
+    return store_fact_set(engine->store, engine->id, fact, disk->row->change_id, error);
+}
+
 static gboolean gather_facts(RoundDisk *disk, StoreRoundDisk **ret_rest, DiskFacts *facts, GError **error)
 {
     *facts = (DiskFacts){.committed_id = disk->disk->change_id,
                          .committed_size = disk->disk->size,
                          .now_id = disk->row->change_id,
                          .now_size = disk->row->size};
-    if (!round_has_base(disk->round->engine, disk->row->key, &facts->has_base, error))
+    if (!round_has_base(disk->round->engine, disk->row->key, &facts->has_base, error) ||
+        !was_caught(disk, &facts->distrusted, error))
         return FALSE;
     if (facts->has_base || !disk->disk->target_created)
         return TRUE;
@@ -334,7 +355,7 @@ static gboolean ask_since(RoundDisk *disk, DiskFacts *facts, Extents *areas, GEr
     if (!spot_check(disk, areas, &right, error))
         return FALSE;
     facts->distrusted = !right;
-    return TRUE;
+    return right || remember_caught(disk, error);
 }
 
 static gboolean open_image(RoundDisk *disk, GError **error)
