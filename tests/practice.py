@@ -19,7 +19,8 @@ import urllib.error
 import urllib.request
 
 MIB = 1 << 20
-SBIN = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
+# An ordinary user's PATH has neither mkfs.ext4 nor libvirtd.
+os.environ["PATH"] = os.environ.get("PATH", "/usr/bin:/bin") + ":/usr/sbin:/sbin"
 
 
 class Failure(Exception):
@@ -294,14 +295,14 @@ class Libvirt:
         self.children = []
 
     def __enter__(self):
-        if shutil.which("virsh") is None or shutil.which("libvirtd", path=SBIN) is None:
+        if shutil.which("virsh") is None or shutil.which("libvirtd") is None:
             raise Skip("libvirt-daemon-system and libvirt-clients are not installed")
         if self.answers():
             return self
         if os.geteuid() != 0:
             raise Skip("no libvirtd runs, and starting one needs root")
         for daemon in ("virtlogd", "libvirtd"):
-            self.children.append(subprocess.Popen([shutil.which(daemon, path=SBIN)], stdin=subprocess.DEVNULL,
+            self.children.append(subprocess.Popen([daemon], stdin=subprocess.DEVNULL,
                                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         try:
             wait_for("libvirtd", 30, self.answers)
