@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "disk/raw.h"
+#include "disk/vmdk-write-stream.h"
 
 #include <string.h>
 
@@ -156,6 +157,25 @@ static Disk *create_flat(const char *path, guint64 size, const VmdkText *type, G
     return write_descriptor(path, text, error) ? g_steal_pointer(&disk) : NULL;
 }
 
+/* --- one file --------------------------------------------------------------------------------------------
+ */
+
+static Disk *create_stream(const char *path, guint64 size, const VmdkText *type, GError **error)
+{
+    const VmdkCreateOptions *options = type->options;
+    g_autofree char *file =
+        g_path_get_basename(options != NULL && options->name != NULL ? options->name : path);
+    g_autofree char *text = NULL;
+    VmdkText described = *type;
+    Bytes *bytes = bytes_open_file(path, BYTES_WRITE | BYTES_CREATE | BYTES_DIRECT, error);
+
+    if (bytes == NULL)
+        return NULL;
+    described.file = file;
+    text = vmdk_text(&described);
+    return vmdk_stream_create(bytes, size, text, options != NULL ? options->level : 0, error);
+}
+
 /* --- by name ---------------------------------------------------------------------------------------------
  */
 
@@ -166,6 +186,9 @@ typedef struct {
 } Subformat;
 
 static const Subformat subformats[] = {
+    {"streamOptimized",
+     {.create_type = "streamOptimized", .access = "RDONLY", .extent_type = "SPARSE"},
+     create_stream},
     {"vmfs", {.create_type = "vmfs", .access = "RW", .extent_type = "VMFS"}, create_flat},
     {"vmfsThin",
      {.create_type = "vmfs", .access = "RW", .extent_type = "VMFS", .is_thin = TRUE},
