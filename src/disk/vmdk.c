@@ -75,8 +75,9 @@ static const DiskOps vmdk_ops = {
 static char *resolve_local(const char *from, const char *name, gpointer data, GError **error)
 {
     g_autofree char *directory = g_path_get_dirname(from);
+    g_autofree char *absolute = g_canonicalize_filename(directory, NULL);
 
-    return g_canonicalize_filename(name, directory);
+    return g_canonicalize_filename(name, absolute);
 }
 
 static Bytes *open_local(const char *path, VmdkFileRole role, gpointer data, GError **error)

@@ -85,6 +85,22 @@ def existing():
         check(after.st_mode & 0o777 == 0o640 and after.st_ino != before, oct(after.st_mode))
 
 
+@TAP.case("VMDKs of QEMU's are read, by relative paths too")
+def vmdk():
+    with Folder() as folder:
+        raw = make_raw(folder("a.raw"), 5 * MIB)
+        for subformat in ("monolithicSparse", "monolithicFlat", "streamOptimized", "twoGbMaxExtentSparse",
+                          "twoGbMaxExtentFlat"):
+            qemu("convert", "-f", "raw", "-O", "vmdk", "-o", f"subformat={subformat}", raw, folder("v.vmdk"))
+            before = os.getcwd()
+            os.chdir(folder(""))
+            try:
+                image("convert", "v.vmdk", "b.qcow2")
+            finally:
+                os.chdir(before)
+            same(raw, "raw", folder("b.qcow2"), "qcow2")
+
+
 @TAP.case("comparison: answers and exit statuses are qemu-img's")
 def compare():
     with Folder() as folder:
