@@ -1,0 +1,6 @@
+#include "fuzz-vmdk.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    return fuzz_sparse(vmdk_cowd_open, data, size);
+}
