@@ -183,9 +183,9 @@ const Command image_convert = {
     .name = "image convert",
     .arguments = "SOURCE TARGET",
     .summary = "convert an image into another format",
-    .details = "TARGET takes its name only when it is complete and durable; until then its parts are in "
-               "TARGET.partial-image, -sums and\n"
-               "-state, with which --resume goes on after a crash or an error.\n\n"
+    .details = "TARGET takes its name only when it is complete and durable; until then it lies in the folder "
+               "TARGET.partial,\n"
+               "with which --resume goes on after a crash or an error.\n\n"
                "Example:\n"
                "  vmferry image convert -p -O qcow2 disk.vmdk disk.qcow2\n"
                "  vmferry image convert -p --resume --verify -O qcow2 nbd://host/disk disk.qcow2",

@@ -153,8 +153,10 @@ static guint64 worth_keeping(const Conversion *c)
 {
     g_autoptr(Extents) kept = NULL;
 
-    if (c->partial->done == NULL || c->plan == NULL)
-        return partial_committed(c->partial);
+    if (c->partial->done == NULL)
+        return 0;
+    if (c->plan == NULL)
+        return extents_total(c->partial->done);
     kept = extents_intersect(c->partial->done, c->plan->read);
     return extents_total(kept);
 }
@@ -172,11 +174,10 @@ static void keep_or_discard(const Conversion *c, GError **error)
         return;
     }
     *error = NULL;
-    vf_fail(
-        error, vf_error_class(why),
-        "%s\n%s of the disk are safe in %s.partial-image: the same command with --resume goes on from there, "
-        "rm %s.partial-* forgets it",
-        why->message, size, c->partial->path, c->partial->path);
+    vf_fail(error, vf_error_class(why),
+            "%s\n%s of the disk are safe in %s: the same command with --resume goes on from there, "
+            "rm -r %s forgets it",
+            why->message, size, c->partial->folder, c->partial->folder);
     g_error_free(why);
 }
 

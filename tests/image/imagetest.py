@@ -10,7 +10,7 @@ import tempfile
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from practice import MIB, Failure, Skip, Tap, check, run  # noqa: E402, F401  pylint: disable=unused-import
 
-VMFERRY = sys.argv[1] if len(sys.argv) > 1 else ""
+VMFERRY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
 
 
 def image(*argv, ok=True, env=None, timeout=120):
@@ -86,4 +86,5 @@ def make_raw(path, size=24 * MIB, seed=1):
 
 def left(folder):
     """Parts of conversions that lie about."""
-    return sorted(name for name in os.listdir(folder("")) if ".partial-" in name)
+    return sorted(name for part in os.listdir(folder("")) if part.endswith(".partial")
+                  for name in [".", *os.listdir(folder(part))] if name != "." or not os.listdir(folder(part)))

@@ -66,6 +66,12 @@ def wrong():
             refused("is a part of the source", "convert", "-f", "raw", "-O", "raw", folder("a"), folder(name))
         refused("neither a file nor", "convert", "-f", "raw", "-O", "raw", folder("a"), folder(""))
         refused("did you mean convert", "convrt")
+        os.mkdir(folder("b.partial"))
+        with open(folder("b.partial/mine"), "w", encoding="ascii") as mine:
+            mine.write("mine")
+        refused("was not made by vmferry", "convert", "-f", "raw", "-O", "raw", folder("a"), folder("b"))
+        os.unlink(folder("b.partial/mine"))
+        os.rmdir(folder("b.partial"))
         check(sorted(os.listdir(folder(""))) == ["a", "link", "symlink"], os.listdir(folder("")))
 
 

@@ -15,7 +15,6 @@ from imagetest import (MIB, VMFERRY, Folder, Skip, Tap, answer, check, image, le
                        sound)
 
 TAP = Tap()
-PARTS = ["partial-image", "partial-state", "partial-sums"]
 
 
 def killed(folder, raw, target, *options, point="copy.checkpoint-committed"):
@@ -40,7 +39,7 @@ def add(name, target_format, *options):
             with open(raw, "r+b") as out:
                 out.truncate(30 * MIB)
             parts = killed(folder, raw, target, *options)
-            check([part.split(".")[-1] for part in parts] == PARTS, parts)
+            check(parts == [".vmferry-state", ".vmferry-sums", os.path.basename(target)], parts)
             report = answer("convert", "--resume", "--verify", *options, raw, target)
             check(report["bytes_resumed"] > 8 * MIB, report)
             read_before = report["bytes_resumed"] - 6 * MIB
@@ -80,11 +79,11 @@ def early():
         check(report["bytes_resumed"] == 0 and report["bytes_read"] == 24 * MIB, report)
         os.unlink(target)
         killed(folder, raw, target)
-        state = target + ".partial-state"
+        state = os.path.join(target + ".partial", ".vmferry-state")
         with open(state, "r+b") as out:
             out.seek(-1, os.SEEK_END)
             out.write(b"\x55")
-        refused("partial-state", "convert", "--resume", raw, target)
+        refused(".vmferry-state", "convert", "--resume", raw, target)
         answer("convert", raw, target)
         same(raw, "raw", target, "qcow2")
 
@@ -94,7 +93,7 @@ def two():
     with Folder() as folder:
         raw, target = random_raw(folder("a.raw"), 16), folder("b.qcow2")
         with subprocess.Popen([VMFERRY, "image", "convert", "--bandwidth", "6M", raw, target]) as first:
-            while not os.path.exists(target + ".partial-state") and not os.path.exists(target + ".partial-sums"):
+            while not os.path.exists(os.path.join(target + ".partial", ".vmferry-sums")):
                 time.sleep(0.02)
             for options in ([], ["--resume"]):
                 refused("is in use", "convert", *options, raw, target)
@@ -108,7 +107,10 @@ def cancelled():
         raw, target = random_raw(folder("a.raw"), 24), folder("b.qcow2")
         with subprocess.Popen([VMFERRY, "image", "convert", "--bandwidth", "4M", raw, target],
                               stderr=subprocess.PIPE, text=True) as child:
-            while not os.path.exists(target + ".partial-state"):
+            state = os.path.join(target + ".partial", ".vmferry-state")
+            first = None
+            while first is None or os.stat(state).st_ino == first:
+                first = first or (os.path.exists(state) and os.stat(state).st_ino) or None
                 time.sleep(0.02)
             child.send_signal(signal.SIGINT)
             text = child.communicate(timeout=20)[1]
@@ -131,7 +133,7 @@ def full():
             target = os.path.join(small, "b.qcow2")
             done = refused("No space left", "convert", "--bandwidth", "4M", raw, target)
             check(not os.path.exists(target), "there is a part of an image under the name")
-            check("--resume goes on" in done.stderr and os.path.exists(target + ".partial-image"), done.stderr)
+            check("--resume goes on" in done.stderr and os.path.exists(target + ".partial"), done.stderr)
             run("mount", "-o", "remount,size=64M", small)
             report = answer("convert", "--resume", "--verify", raw, target)
             check(report["bytes_resumed"] > 8 * MIB, report)
