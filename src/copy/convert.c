@@ -136,8 +136,8 @@ static gboolean open_partial_image(Conversion *c, GError **error)
     guint64 size = disk_size(job->source->disk);
 
     if (c->partial->done == NULL) {
-        c->fresh = TRUE;
         c->target = create_image(c->partial->image, size, job->options, error);
+        c->fresh = c->target != NULL && disk_starts_zero(c->target);
     } else {
         c->report.resumed = extents_total(c->partial->done);
         c->target = format_open(c->partial->image, create_options_format(job->options)->name, TRUE, error);

@@ -25,7 +25,7 @@ typedef struct {
         *name; /* that the disk will have in the end, as far as it is written into it; NULL: the path's */
     const char *adapter_type; /* "ide", "buslogic", "lsilogic" (default), "legacyESX", "pvscsi" */
     guint hw_version;         /* of the virtual hardware, 4..99; default 13, vSphere 6.5 */
-    guint level;              /* streamOptimized: of compression, 1..12; default 6 */
+    guint level;              /* streamOptimized: of compression, 1..12; default 2 */
 } VmdkCreateOptions;
 
 /* Creates the file or files of a disk of `size` bytes, rounded up to whole sectors, and opens it to be

