@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/size.h"
+#include "disk/format.h"
 #include "disk/qcow2.h"
 #include "disk/raw.h"
 #include "disk/vmdk-create.h"
@@ -42,15 +43,51 @@ static gboolean cluster_bits_of(const CreateOptions *options, guint *ret_bits, G
     return TRUE;
 }
 
+static Qcow2Compression compression_of(const CreateOptions *options)
+{
+    const char *type = create_options_text(options, "compression_type", "zlib");
+
+    if (!create_options_compressed(options))
+        return QCOW2_PLAIN;
+    return strcmp(type, "zstd") == 0 ? QCOW2_ZSTD : QCOW2_ZLIB;
+}
+
+/* The operator names it, so it may be anywhere; what it names itself may not. */
+static gboolean open_backing(const char *path, Qcow2Options *qcow2, GError **error)
+{
+    g_autofree char *backing = NULL;
+
+    if (qcow2->backing_file == NULL)
+        return TRUE;
+    if (qcow2->backing_format == NULL)
+        return vf_fail(error, VF_ERROR_INVALID, "backing_file=%s needs backing_fmt", qcow2->backing_file);
+    backing = format_beside(path, qcow2->backing_file);
+    qcow2->backing = format_open(backing, qcow2->backing_format, FALSE, error);
+    return qcow2->backing != NULL;
+}
+
 static Disk *create_qcow2(const char *path, guint64 size, const CreateOptions *options, GError **error)
 {
-    Qcow2Options qcow2 = {0};
+    Qcow2Options qcow2 = {
+        .compression = compression_of(options),
+        .level = create_options_level(options),
+        .backing_file = create_options_text(options, "backing_file", NULL),
+        .backing_format = create_options_text(options, "backing_fmt", NULL),
+        .lazy_refcounts = create_options_boolean(options, "lazy_refcounts"),
+    };
     Bytes *bytes;
 
-    if (!cluster_bits_of(options, &qcow2.cluster_bits, error))
+    if (qcow2.compression == QCOW2_PLAIN && create_options_text(options, "compression_type", NULL) != NULL) {
+        vf_fail(error, VF_ERROR_INVALID, "compression_type is said, but not that anything is compressed");
+        return NULL;
+    }
+    if (!cluster_bits_of(options, &qcow2.cluster_bits, error) || !open_backing(path, &qcow2, error))
         return NULL;
     bytes = new_file(path, error);
-    return bytes == NULL ? NULL : qcow2_create(bytes, size, &qcow2, error);
+    if (bytes != NULL)
+        return qcow2_create(bytes, size, &qcow2, error);
+    disk_free(qcow2.backing);
+    return NULL;
 }
 
 static Disk *create_vmdk(const char *path, guint64 size, const CreateOptions *options, GError **error)
@@ -74,6 +111,7 @@ static Disk *create_vmdk(const char *path, guint64 size, const CreateOptions *op
 static const char *const only_off[] = {"off", NULL};
 static const char *const compat_words[] = {"1.1", "v3", NULL};
 static const char *const refcount_words[] = {"16", NULL};
+static const char *const compression_words[] = {"zlib", "zstd", NULL};
 
 static const CreateOption raw_options[] = {
     {"preallocation", CREATE_WORD, only_off, "storage is allocated as it is written"},
@@ -81,9 +119,12 @@ static const CreateOption raw_options[] = {
 };
 
 static const CreateOption qcow2_options[] = {
+    {"backing_file", CREATE_TEXT, NULL, "what is read where nothing was written, relative to the image"},
+    {"backing_fmt", CREATE_TEXT, NULL, "format of the backing file"},
     {"cluster_size", CREATE_SIZE, NULL, "unit of allocation, a power of two from 512 to 2M (default 64K)"},
     {"compat", CREATE_WORD, compat_words, "version of the format: 1.1 is version 3"},
-    {"lazy_refcounts", CREATE_WORD, only_off, "images are right after every flush, and need no lazy counts"},
+    {"compression_type", CREATE_WORD, compression_words, "how clusters are compressed (default zlib)"},
+    {"lazy_refcounts", CREATE_BOOLEAN, NULL, "QEMU may count late when it writes to the image"},
     {"preallocation", CREATE_WORD, only_off, "storage is allocated as it is written"},
     {"refcount_bits", CREATE_WORD, refcount_words, "width of a reference count"},
     {NULL},
@@ -98,7 +139,11 @@ static const CreateOption vmdk_options[] = {
 
 static const CreateFormat formats[] = {
     {.name = "raw", .options = raw_options, .can_resume = TRUE, .create = create_raw},
-    {.name = "qcow2", .options = qcow2_options, .can_resume = TRUE, .create = create_qcow2},
+    {.name = "qcow2",
+     .options = qcow2_options,
+     .can_compress = TRUE,
+     .can_resume = TRUE,
+     .create = create_qcow2},
     {.name = "vmdk", .options = vmdk_options, .can_compress = TRUE, .create = create_vmdk},
 };
 

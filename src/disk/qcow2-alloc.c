@@ -123,6 +123,33 @@ gboolean qcow2_set_refcounts(Qcow2 *q, guint64 first, guint64 n, guint16 refcoun
     return TRUE;
 }
 
+static void change_count(Qcow2 *q, Qcow2Table *block, guint64 cluster, gint delta)
+{
+    guint16 *count = (guint16 *)(void *)block->data + cluster % q->block_entries;
+
+    *count = GUINT16_TO_BE((guint16)(GUINT16_FROM_BE(*count) + delta));
+    qcow2_table_touch(q, block);
+}
+
+gboolean qcow2_count_stream(Qcow2 *q, const Qcow2Stream *stream, gint delta, GError **error)
+{
+    guint64 first = stream->offset >> q->cluster_bits;
+    guint64 last = (stream->offset + stream->length - 1) >> q->cluster_bits;
+    guint64 boundary = last / q->block_entries * q->block_entries;
+    Qcow2Table *low = qcow2_block_get(q, first, error);
+    Qcow2Table *high = low == NULL ? NULL : qcow2_block_get(q, last, error);
+
+    if (low != NULL && high == NULL)
+        qcow2_table_put(q, low);
+    if (high == NULL)
+        return FALSE;
+    for (guint64 cluster = first; cluster <= last; cluster++)
+        change_count(q, cluster < boundary ? low : high, cluster, delta);
+    qcow2_table_put(q, high);
+    qcow2_table_put(q, low);
+    return TRUE;
+}
+
 guint64 qcow2_refcount_table_need(const Qcow2 *q, guint64 tail, guint64 size)
 {
     guint64 data = div_round_up(size, q->cluster_size);

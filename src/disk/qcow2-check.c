@@ -1,8 +1,9 @@
 /* What is looked at before an image is written to.
  *
  * All tables are read once, L2 tables and refcount blocks one after the other, so the cost grows with what is
- * allocated and memory is one bit per cluster of the file.  Every cluster that something points to is marked;
- * one that is marked twice, lies outside the file or is not counted means that the image is corrupt, and
+ * allocated and memory is one bit per cluster of the file, and two bytes where there are compressed clusters.
+ * Every cluster that something points to is marked; one that is marked twice, unless by compressed clusters
+ * only, lies outside the file or is not counted as often as it is marked means that the image is corrupt, and
  * writing to it could destroy data: refused.  A cluster that is counted and not marked is a leak, left behind
  * by a crash: its count is corrected and its storage given back.  The tail, where allocation goes on, is
  * behind the last marked cluster.
@@ -14,12 +15,14 @@
 #include "base/error.h"
 #include "base/size.h"
 
-#define BITMAP_MAX (96 * MIB)
+#define BITMAP_MAX  (96 * MIB)
+#define STREAMS_MAX (512 * MIB)
 
 typedef struct {
     Qcow2 *q;
     guint64 n_clusters;
-    guint64 *used; /* bits */
+    guint64 *used;    /* bits */
+    guint16 *streams; /* compressed clusters in each; NULL until there is one */
     guint64 tail;
     guint64 *table; /* a cluster of scratch */
     gboolean repaired;
@@ -53,17 +56,46 @@ static gboolean mark(Scan *scan, guint64 offset, guint64 n, const char *what, GE
     return TRUE;
 }
 
-static gboolean mark_entry(Scan *scan, guint64 entry, GError **error)
+static gboolean need_streams(Scan *scan, GError **error)
+{
+    guint64 size = (scan->n_clusters + 1) * sizeof *scan->streams;
+
+    if (scan->streams == NULL && size <= STREAMS_MAX)
+        scan->streams = g_try_malloc0(size);
+    if (scan->streams != NULL)
+        return TRUE;
+    return vf_fail(error, VF_ERROR_UNSUPPORTED,
+                   "%s has compressed clusters and is too large to be checked for writing",
+                   bytes_name(scan->q->bytes));
+}
+
+static gboolean mark_stream(Scan *scan, const Qcow2Stream *stream, GError **error)
+{
+    guint64 first = stream->offset >> scan->q->cluster_bits;
+    guint64 last = (stream->offset + stream->length - 1) >> scan->q->cluster_bits;
+
+    if (!need_streams(scan, error))
+        return FALSE;
+    if (!range_within(first, last - first + 1, scan->n_clusters))
+        return fail_corrupt(scan, stream->offset, "compressed cluster", "does not lie in the file", error);
+    for (guint64 cluster = first; cluster <= last; cluster++) {
+        if ((is_used(scan, cluster) && scan->streams[cluster] == 0) || scan->streams[cluster] == G_MAXUINT16)
+            return fail_corrupt(scan, stream->offset, "compressed cluster", "overlaps something else", error);
+        scan->used[cluster / 64] |= (guint64)1 << (cluster % 64);
+        scan->streams[cluster]++;
+    }
+    scan->tail = MAX(scan->tail, last + 1);
+    return TRUE;
+}
+
+static gboolean mark_entry(Scan *scan, guint64 entry, guint64 at, GError **error)
 {
     Qcow2Run run;
 
-    if (!qcow2_parse_entry(scan->q, entry, &run, error))
+    if (!qcow2_parse_entry(scan->q, entry, at, &run, error))
         return FALSE;
     if (run.kind == QCOW2_RUN_COMPRESSED)
-        return vf_fail(
-            error, VF_ERROR_UNSUPPORTED,
-            "%s has compressed clusters and cannot be written to; qemu-img convert makes an image without",
-            bytes_name(scan->q->bytes));
+        return mark_stream(scan, &run.stream, error);
     if (run.kind == QCOW2_RUN_HOLE || run.kind == QCOW2_RUN_ZERO)
         return TRUE;
     if ((entry & QCOW2_COPIED) == 0)
@@ -71,12 +103,13 @@ static gboolean mark_entry(Scan *scan, guint64 entry, GError **error)
     return mark(scan, run.host, 1, "data cluster", error);
 }
 
-static gboolean scan_l2(Scan *scan, guint64 l1_entry, GError **error)
+static gboolean scan_l2(Scan *scan, guint64 index, GError **error)
 {
     const Qcow2 *q = scan->q;
+    guint64 l1_entry = qcow2_top_get(&q->l1, index);
     guint64 offset;
 
-    if (!qcow2_parse_l1_entry(q, l1_entry, &offset, error))
+    if (!qcow2_parse_l1_entry(q, l1_entry, q->l1.offset + index * sizeof l1_entry, &offset, error))
         return FALSE;
     if ((l1_entry & QCOW2_COPIED) == 0)
         return fail_corrupt(scan, offset, "L2 table", "is not marked as its own", error);
@@ -84,7 +117,8 @@ static gboolean scan_l2(Scan *scan, guint64 l1_entry, GError **error)
         !bytes_pread(q->bytes, scan->table, q->cluster_size, offset, error))
         return FALSE;
     for (guint64 i = 0; i < q->l2_entries; i++)
-        if (scan->table[i] != 0 && !mark_entry(scan, GUINT64_FROM_BE(scan->table[i]), error))
+        if (scan->table[i] != 0 &&
+            !mark_entry(scan, GUINT64_FROM_BE(scan->table[i]), offset + i * sizeof(guint64), error))
             return FALSE;
     return TRUE;
 }
@@ -108,12 +142,9 @@ static gboolean mark_all(Scan *scan, GError **error)
         if (offset != 0 && !mark(scan, offset, 1, "refcount block", error))
             return FALSE;
     }
-    for (guint64 i = 0; i < q->l1.n; i++) {
-        guint64 entry = qcow2_top_get(&q->l1, i);
-
-        if (entry != 0 && !scan_l2(scan, entry, error))
+    for (guint64 i = 0; i < q->l1.n; i++)
+        if (qcow2_top_get(&q->l1, i) != 0 && !scan_l2(scan, i, error))
             return FALSE;
-    }
     return TRUE;
 }
 
@@ -128,6 +159,13 @@ static gboolean punch(const Scan *scan, guint64 first, guint64 end, GError **err
     return bytes_zero(q->bytes, first << q->cluster_bits, (end - first) << q->cluster_bits, error);
 }
 
+static guint16 wanted_count(const Scan *scan, guint64 cluster)
+{
+    if (!is_used(scan, cluster))
+        return 0;
+    return scan->streams != NULL && scan->streams[cluster] > 0 ? scan->streams[cluster] : 1;
+}
+
 /* Compares a refcount block (in scan->table) with what is used, and corrects it. */
 static gboolean compare_block(Scan *scan, guint64 region, gboolean *ret_changed, GError **error)
 {
@@ -137,21 +175,21 @@ static gboolean compare_block(Scan *scan, guint64 region, gboolean *ret_changed,
     guint64 leak = 0; /* length of the leaked run that ends here */
 
     for (guint64 i = 0; i < q->block_entries; i++) {
-        gboolean used = is_used(scan, base + i);
-        guint16 want = used ? GUINT16_TO_BE(1) : 0;
+        guint16 want = wanted_count(scan, base + i);
+        guint16 count = GUINT16_FROM_BE(counts[i]);
 
-        if (used && counts[i] == 0)
+        if (count < want)
             return fail_corrupt(scan, (base + i) << q->cluster_bits, "cluster", "is in use but not counted",
                                 error);
-        if (counts[i] != 0 && !used) {
+        if (count != 0 && want == 0) {
             leak++;
         } else {
             if (!punch(scan, base + i - leak, base + i, error))
                 return FALSE;
             leak = 0;
         }
-        *ret_changed |= counts[i] != want;
-        counts[i] = want;
+        *ret_changed |= count != want;
+        counts[i] = GUINT16_TO_BE(want);
     }
     return punch(scan, base + q->block_entries - leak, base + q->block_entries, error);
 }
@@ -233,5 +271,6 @@ gboolean qcow2_check_and_repair(Qcow2 *q, GError **error)
     ok = run(&scan, error);
     disk_buffer_free((DiskBuffer *)scan.table);
     g_free(scan.used);
+    g_free(scan.streams);
     return ok;
 }

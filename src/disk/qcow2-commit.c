@@ -14,6 +14,9 @@
  * right.  Writers go on meanwhile: what they change after the copy was taken is dirty again and belongs to
  * the next commit.
  *
+ * What a compressed cluster has left behind is therefore uncounted only after 3, in memory, and a flush that
+ * has done so commits once more.
+ *
  * When a write or sync of a commit fails nobody can say what is durable.  The image then refuses every
  * change; what was flushed before is still right, and opening it again starts from there.
  */
@@ -34,6 +37,7 @@ typedef struct {
     GArray *targets;   /* Pieces of step 1 */
     GArray *refcounts; /* 2 */
     GArray *pointers;  /* 3 */
+    GArray *unmapped;  /* Qcow2Streams that nothing points to after 3 */
 } Commit;
 
 static void clear_piece(gpointer piece)
@@ -139,41 +143,57 @@ static gboolean take(Qcow2 *q, Commit *commit, GError **error)
     take_tables(q, commit);
     take_top(&q->refcount_table, commit->refcounts);
     take_top(&q->l1, commit->pointers);
+    g_array_append_vals(commit->unmapped, q->unmapped->data, q->unmapped->len);
+    g_array_set_size(q->unmapped, 0);
     return TRUE;
 }
 
-static void give_back(Qcow2 *q, const Commit *commit, gboolean ok)
+static gboolean uncount(Qcow2 *q, const GArray *streams, GError **error)
+{
+    for (guint i = 0; i < streams->len; i++)
+        if (!qcow2_count_stream(q, &g_array_index(streams, Qcow2Stream, i), -1, error))
+            return FALSE;
+    return TRUE;
+}
+
+static gboolean give_back(Qcow2 *q, const Commit *commit, gboolean ok, GError **error)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     for (guint i = 0; i < commit->tables->len; i++)
         qcow2_table_put(q, g_ptr_array_index(commit->tables, i));
+    ok = ok && uncount(q, commit->unmapped, error);
     if (!ok)
         q->failed = TRUE;
+    return ok;
 }
 
 /* Under commit_lock. */
-static gboolean run_commit(Qcow2 *q, GError **error)
+static gboolean run_commit(Qcow2 *q, gboolean *ret_uncounted, GError **error)
 {
     g_autoptr(GPtrArray) tables = g_ptr_array_new();
     g_autoptr(GArray) targets = new_pieces();
     g_autoptr(GArray) refcounts = new_pieces();
     g_autoptr(GArray) pointers = new_pieces();
-    Commit commit = {.tables = tables, .targets = targets, .refcounts = refcounts, .pointers = pointers};
-    gboolean ok;
+    g_autoptr(GArray) unmapped = g_array_new(FALSE, FALSE, sizeof(Qcow2Stream));
+    Commit commit = {.tables = tables,
+                     .targets = targets,
+                     .refcounts = refcounts,
+                     .pointers = pointers,
+                     .unmapped = unmapped};
 
-    if (!take(q, &commit, error))
+    if (!take(q, &commit, error) || !give_back(q, &commit, write_all(q, &commit, error), error))
         return FALSE;
-    ok = write_all(q, &commit, error);
-    give_back(q, &commit, ok);
-    return ok;
+    *ret_uncounted = unmapped->len > 0;
+    return TRUE;
 }
 
 gboolean qcow2_commit(Qcow2 *q, GError **error)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->commit_lock);
+    gboolean uncounted;
 
-    return run_commit(q, error);
+    return run_commit(q, &uncounted, error) && (!uncounted || run_commit(q, &uncounted, error));
 }
 
 static gboolean has_room(Qcow2 *q, gboolean *ret_ok, GError **error)
@@ -187,7 +207,7 @@ static gboolean has_room(Qcow2 *q, gboolean *ret_ok, GError **error)
 gboolean qcow2_make_room(Qcow2 *q, GError **error)
 {
     g_autoptr(GMutexLocker) locker = NULL;
-    gboolean ok;
+    gboolean uncounted, ok;
 
     if (has_room(q, &ok, error))
         return ok;
@@ -195,5 +215,5 @@ gboolean qcow2_make_room(Qcow2 *q, GError **error)
     locker = g_mutex_locker_new(&q->commit_lock);
     if (has_room(q, &ok, error))
         return ok;
-    return run_commit(q, error);
+    return run_commit(q, &uncounted, error);
 }

@@ -4,7 +4,7 @@
  *     0 magic    4 version       8 backing file offset   16 its length    20 cluster bits   24 size
  *    32 crypt   36 L1 entries   40 L1 offset            48 refcount table offset           56 its clusters
  *    60 snapshots               64 their offset         72 incompatible   80 compatible     88 autoclear
- *    96 refcount order         100 header length
+ *    96 refcount order         100 header length     104 compression type
  */
 #include "disk/qcow2-internal.h"
 
@@ -13,20 +13,22 @@
 #include "base/error.h"
 #include "base/size.h"
 
-#define MAGIC             0x514649fbu
-#define HEADER_LENGTH_V2  72u
-#define HEADER_LENGTH_V3  104u
-#define EXTENSION_BITMAPS 0x23852875u
-#define EXTENSIONS_MAX    64u
+#define MAGIC            0x514649fbu
+#define HEADER_LENGTH_V2 72u
+#define HEADER_LENGTH_V3 104u
+#define HEADER_LENGTH    112u
 
-#define INCOMPATIBLE_DIRTY       (1u << 0)
-#define INCOMPATIBLE_CORRUPT     (1u << 1)
-#define INCOMPATIBLE_DATA_FILE   (1u << 2)
-#define INCOMPATIBLE_COMPRESSION (1u << 3)
-#define INCOMPATIBLE_EXTENDED_L2 (1u << 4)
 #define INCOMPATIBLE_KNOWN                                                                                   \
-    (INCOMPATIBLE_DIRTY | INCOMPATIBLE_CORRUPT | INCOMPATIBLE_DATA_FILE | INCOMPATIBLE_COMPRESSION |         \
-     INCOMPATIBLE_EXTENDED_L2)
+    (QCOW2_INCOMPATIBLE_DIRTY | QCOW2_INCOMPATIBLE_CORRUPT | QCOW2_INCOMPATIBLE_DATA_FILE |                  \
+     QCOW2_INCOMPATIBLE_COMPRESSION | QCOW2_INCOMPATIBLE_EXTENDED_L2)
+
+#define COMPRESSION_ZSTD 1u
+
+/* Of a new header with what follows it, unless the cluster is smaller. */
+#define HEADER_SPACE 4096u
+
+/* 16 KiB: 32 subclusters of a sector. */
+#define EXTENDED_CLUSTER_BITS_MIN 14u
 
 static guint32 get32(const guint8 *at)
 {
@@ -63,23 +65,49 @@ static gboolean unsupported(const char *name, const char *what, GError **error)
                    what);
 }
 
-static gboolean check_features(const guint8 *raw, const Qcow2Header *header, const char *name, GError **error)
+/* By the names that the image itself has for them, where it has. */
+static gboolean fail_unknown(const Qcow2Header *header, const char *name, GError **error)
 {
-    if (get64(raw + 8) != 0)
-        return unsupported(name, "a backing file", error);
-    if (get32(raw + 32) != 0)
-        return unsupported(name, "encryption", error);
+    guint64 unknown = header->incompatible & ~(guint64)INCOMPATIBLE_KNOWN;
+    g_autoptr(GString) list = g_string_new(NULL);
+
+    for (guint bit = 0; bit < 64; bit++) {
+        const char *called = NULL;
+
+        if ((unknown >> bit & 1) == 0)
+            continue;
+        if (header->bit_names != NULL)
+            called = g_hash_table_lookup(header->bit_names, GUINT_TO_POINTER(bit + 1));
+        g_string_append_printf(list, "%s%u (%s)", list->len > 0 ? ", " : "", bit,
+                               called != NULL ? called : "unnamed");
+    }
+    return vf_fail(error, VF_ERROR_UNSUPPORTED,
+                   "%s was made by a newer program: it has the incompatible features %s, which are not known",
+                   name, list->str);
+}
+
+static gboolean check_features(const Qcow2Header *header, const char *name, GError **error)
+{
+    gboolean says_compression = (header->incompatible & QCOW2_INCOMPATIBLE_COMPRESSION) != 0;
+
     if ((header->incompatible & ~(guint64)INCOMPATIBLE_KNOWN) != 0)
-        return vf_fail(error, VF_ERROR_UNSUPPORTED,
-                       "%s: made by a newer program: incompatible features 0x%" G_GINT64_MODIFIER "x", name,
-                       header->incompatible & ~(guint64)INCOMPATIBLE_KNOWN);
-    if ((header->incompatible & INCOMPATIBLE_CORRUPT) != 0)
+        return fail_unknown(header, name, error);
+    if (header->crypt_method != 0)
+        return unsupported(name, header->crypt_method == 2 ? "LUKS encryption" : "encryption", error);
+    if ((header->incompatible & QCOW2_INCOMPATIBLE_CORRUPT) != 0)
         return vf_fail(error, VF_ERROR_INTEGRITY, "%s is marked corrupt; qemu-img check -r all may repair it",
                        name);
-    if ((header->incompatible & INCOMPATIBLE_DATA_FILE) != 0)
-        return unsupported(name, "an external data file", error);
-    if ((header->incompatible & INCOMPATIBLE_EXTENDED_L2) != 0)
-        return unsupported(name, "extended L2 entries", error);
+    if (header->compression > COMPRESSION_ZSTD)
+        return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s: compression type %u is not known", name,
+                       header->compression);
+    if (says_compression != (header->compression != 0))
+        return vf_fail(error, VF_ERROR_INTEGRITY,
+                       "%s: its header at 72 and at 104 says different things about compression", name);
+    if ((header->incompatible & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0 &&
+        header->cluster_bits < EXTENDED_CLUSTER_BITS_MIN)
+        return vf_fail(error, VF_ERROR_INTEGRITY,
+                       "%s: its clusters of %u bytes are too small to have subclusters", name,
+                       1u << header->cluster_bits);
     return TRUE;
 }
 
@@ -87,7 +115,8 @@ static gboolean check_features(const guint8 *raw, const Qcow2Header *header, con
 static gboolean check_tables(const Qcow2Header *header, guint64 file_size, const char *name, GError **error)
 {
     guint64 cluster_size = (guint64)1 << header->cluster_bits;
-    guint64 l2_span = cluster_size * (cluster_size / sizeof(guint64));
+    gboolean is_extended = (header->incompatible & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0;
+    guint64 l2_span = cluster_size * (cluster_size / (is_extended ? 16 : 8));
     guint64 l1_bytes = (guint64)header->l1_entries * sizeof(guint64);
     guint64 refcount_bytes = header->refcount_table_clusters * cluster_size;
 
@@ -103,84 +132,82 @@ static gboolean check_tables(const Qcow2Header *header, guint64 file_size, const
     return TRUE;
 }
 
-/* Extensions are type, length, and data padded to 8 bytes; type 0 ends them. */
-static gboolean find_bitmaps(Bytes *bytes, guint64 at, guint64 end, gboolean *ret_found, GError **error)
-{
-    guint8 raw[8];
-
-    end = MIN(end, bytes_size(bytes));
-    *ret_found = FALSE;
-    for (guint i = 0; range_within(at, sizeof raw, end); i++) {
-        if (i == EXTENSIONS_MAX)
-            return vf_fail(error, VF_ERROR_INVALID, "%s has too many header extensions", bytes_name(bytes));
-        if (!bytes_pread(bytes, raw, sizeof raw, at, error))
-            return FALSE;
-        if (get32(raw) == 0)
-            break;
-        if (get32(raw) == EXTENSION_BITMAPS)
-            *ret_found = TRUE;
-        at += sizeof raw + round_up(get32(raw + 4), 8);
-    }
-    return TRUE;
-}
-
 static void parse(const guint8 *raw, Qcow2Header *header)
 {
+    header->backing_offset = get64(raw + 8);
+    header->backing_length = get32(raw + 16);
     header->cluster_bits = get32(raw + 20);
     header->size = get64(raw + 24);
+    header->crypt_method = get32(raw + 32);
     header->l1_entries = get32(raw + 36);
     header->l1_offset = get64(raw + 40);
     header->refcount_table_offset = get64(raw + 48);
     header->refcount_table_clusters = get32(raw + 56);
     header->n_snapshots = get32(raw + 60);
     header->refcount_order = 4;
+    header->length = HEADER_LENGTH_V2;
     if (header->version == 2)
         return;
     header->incompatible = get64(raw + 72);
+    header->compatible = get64(raw + 80);
     header->autoclear = get64(raw + 88);
     header->refcount_order = get32(raw + 96);
+    header->length = get32(raw + 100);
+    header->compression = header->length > HEADER_LENGTH_V3 ? raw[104] : 0;
 }
 
-static gboolean check_basics(const guint8 *raw, const Qcow2Header *header, const char *name, GError **error)
+static gboolean check_basics(const Qcow2Header *header, const char *name, GError **error)
 {
-    guint32 length = header->version == 2 ? HEADER_LENGTH_V2 : get32(raw + 100);
-
     if (header->cluster_bits < QCOW2_CLUSTER_BITS_MIN || header->cluster_bits > QCOW2_CLUSTER_BITS_MAX)
-        return vf_fail(error, VF_ERROR_INVALID, "%s: cluster_bits is %u, not %u to %u", name,
+        return vf_fail(error, VF_ERROR_INVALID, "%s: cluster_bits at 20 is %u, not %u to %u", name,
                        header->cluster_bits, QCOW2_CLUSTER_BITS_MIN, QCOW2_CLUSTER_BITS_MAX);
     if (header->refcount_order > 6)
-        return vf_fail(error, VF_ERROR_INVALID, "%s: refcount_order is %u, not 0 to 6", name,
+        return vf_fail(error, VF_ERROR_INVALID, "%s: refcount_order at 96 is %u, not 0 to 6", name,
                        header->refcount_order);
-    if (length > (1u << header->cluster_bits) || (header->version == 3 && length < HEADER_LENGTH_V3))
-        return vf_fail(error, VF_ERROR_INVALID, "%s: header length %u is impossible", name, length);
+    if (header->length > (1u << header->cluster_bits) ||
+        (header->version == 3 && header->length < HEADER_LENGTH_V3))
+        return vf_fail(error, VF_ERROR_INVALID, "%s: its header length at 100, %u, is impossible", name,
+                       header->length);
     return TRUE;
+}
+
+static gboolean check_start(const guint8 *raw, gsize available, const char *name, GError **error)
+{
+    guint32 version = get32(raw + 4);
+
+    if (get32(raw) != MAGIC)
+        return vf_fail(error, VF_ERROR_INVALID, "%s is not a qcow2 image", name);
+    if (version != 2 && version != 3)
+        return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s: qcow2 version %u is not supported", name, version);
+    if (available < (version == 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_V3))
+        return vf_fail(error, VF_ERROR_INTEGRITY, "%s ends within its header", name);
+    return TRUE;
+}
+
+void qcow2_header_clear(Qcow2Header *header)
+{
+    g_clear_pointer(&header->backing_file, g_free);
+    g_clear_pointer(&header->backing_format, g_free);
+    g_clear_pointer(&header->data_file, g_free);
+    g_clear_pointer(&header->bit_names, g_hash_table_unref);
 }
 
 gboolean qcow2_header_read(Bytes *bytes, Qcow2Header *ret, GError **error)
 {
     const char *name = bytes_name(bytes);
-    guint8 raw[HEADER_LENGTH_V3] = {0};
+    guint8 raw[HEADER_LENGTH] = {0};
     gsize available = (gsize)MIN(bytes_size(bytes), sizeof raw);
-    Qcow2Header header = {0};
-    guint64 extensions;
+    g_auto(Qcow2Header) header = {0};
 
-    if (!bytes_pread(bytes, raw, available, 0, error))
+    if (!bytes_pread(bytes, raw, available, 0, error) || !check_start(raw, available, name, error))
         return FALSE;
-    if (get32(raw) != MAGIC)
-        return vf_fail(error, VF_ERROR_INVALID, "%s is not a qcow2 image", name);
     header.version = get32(raw + 4);
-    if (header.version != 2 && header.version != 3)
-        return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s: qcow2 version %u is not supported", name,
-                       header.version);
-    if (available < (header.version == 2 ? HEADER_LENGTH_V2 : HEADER_LENGTH_V3))
-        return vf_fail(error, VF_ERROR_INTEGRITY, "%s ends within its header", name);
     parse(raw, &header);
-    extensions = header.version == 2 ? HEADER_LENGTH_V2 : get32(raw + 100);
-    if (!check_basics(raw, &header, name, error) || !check_features(raw, &header, name, error) ||
-        !check_tables(&header, bytes_size(bytes), name, error) ||
-        !find_bitmaps(bytes, extensions, (guint64)1 << header.cluster_bits, &header.has_bitmaps, error))
+    if (!check_basics(&header, name, error) || !qcow2_extensions_read(bytes, &header, error) ||
+        !check_features(&header, name, error) || !check_tables(&header, bytes_size(bytes), name, error))
         return FALSE;
     *ret = header;
+    header = (Qcow2Header){0};
     return TRUE;
 }
 
@@ -190,10 +217,15 @@ gboolean qcow2_header_check_writable(const Qcow2Header *header, const char *name
         return vf_fail(
             error, VF_ERROR_UNSUPPORTED,
             "%s: qcow2 version 2 can only be read; qemu-img amend -o compat=1.1 makes it version 3", name);
-    if ((header->incompatible & INCOMPATIBLE_DIRTY) != 0)
+    if ((header->incompatible & QCOW2_INCOMPATIBLE_DIRTY) != 0)
         return vf_fail(error, VF_ERROR_INTEGRITY,
                        "%s was not closed by the program that wrote it; repair it with qemu-img check -r all",
                        name);
+    if ((header->incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) != 0)
+        return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s has an external data file: it can only be read",
+                       name);
+    if ((header->incompatible & QCOW2_INCOMPATIBLE_EXTENDED_L2) != 0)
+        return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s has subclusters: it can only be read", name);
     if (header->n_snapshots != 0)
         return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s has internal snapshots: it can only be read", name);
     if (header->has_bitmaps)
@@ -215,21 +247,31 @@ static void encode(const Qcow2Header *header, guint8 *raw)
     put64(raw + 40, header->l1_offset);
     put64(raw + 48, header->refcount_table_offset);
     put32(raw + 56, header->refcount_table_clusters);
+    put64(raw + 72, header->incompatible);
+    put64(raw + 80, header->compatible);
     put32(raw + 96, header->refcount_order);
-    put32(raw + 100, HEADER_LENGTH_V3);
+    put32(raw + 100, HEADER_LENGTH);
+    raw[104] = header->compression;
 }
 
 gboolean qcow2_header_write(Bytes *bytes, const Qcow2Header *header, GError **error)
 {
-    guint8 raw[1u << QCOW2_CLUSTER_BITS_MIN] = {0};
+    guint8 raw[HEADER_SPACE] = {0};
+    gsize space = MIN(sizeof raw, (gsize)1 << header->cluster_bits);
+    gsize rest = space - SECTOR_SIZE;
 
     encode(header, raw);
-    return bytes_pwrite(bytes, raw, sizeof raw, 0, error);
+    if (!qcow2_extensions_encode(header, raw, HEADER_LENGTH, space, bytes_name(bytes), error))
+        return FALSE;
+    if (rest > 0 &&
+        (!bytes_pwrite(bytes, raw + SECTOR_SIZE, rest, SECTOR_SIZE, error) || !bytes_flush(bytes, error)))
+        return FALSE;
+    return bytes_pwrite(bytes, raw, SECTOR_SIZE, 0, error);
 }
 
 gboolean qcow2_header_write_tables(Bytes *bytes, const Qcow2Header *header, GError **error)
 {
-    guint8 raw[HEADER_LENGTH_V3] = {0};
+    guint8 raw[HEADER_LENGTH] = {0};
 
     encode(header, raw);
     return bytes_pwrite(bytes, raw + 24, 60 - 24, 24, error);

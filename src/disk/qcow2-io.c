@@ -1,11 +1,11 @@
-/* Reading and writing: look up a run under the lock, move the data without it, and map what is new under it
+/* Writing and zeroing: look up a run under the lock, move the data without it, and map what is new under it
  * again.
  *
  * A writer that finds no storage for a run claims its guest clusters, takes new host clusters, fills them,
  * and only then maps them.  Whoever else wants to write to a claimed cluster waits and looks again: so two
  * writers of disjoint parts of one cluster get one cluster.  What a writer leaves out of a new cluster is
- * zero, which a cluster from the end of a file is already; kept storage behind a zero flag, and devices, are
- * filled.
+ * what was to be read there before: out of the backing file or the compressed cluster; or zero, which a
+ * cluster from the end of a file is already; kept storage behind a zero flag, and devices, are filled.
  */
 #include "disk/qcow2-internal.h"
 
@@ -17,85 +17,6 @@
 static guint64 to_l2_end(const Qcow2 *q, guint64 offset, guint64 length)
 {
     return MIN(length, q->l2_span - offset % q->l2_span);
-}
-
-static gboolean lookup(Qcow2 *q, guint64 offset, guint64 length, Qcow2Run *ret, GError **error)
-{
-    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
-
-    return qcow2_check_usable(q, error) && qcow2_lookup(q, offset, length, ret, error);
-}
-
-/* ---- reading ---- */
-
-/* The last cluster of a file need not be there to its end. */
-static gboolean read_host(Qcow2 *q, guint8 *buffer, gsize length, guint64 host, GError **error)
-{
-    guint64 size = bytes_size(q->bytes);
-    gsize there;
-
-    if (round_down(host, q->cluster_size) >= size)
-        return vf_fail(error, VF_ERROR_INTEGRITY,
-                       "%s: a data cluster at %" G_GUINT64_FORMAT " lies behind its end", q->disk.name, host);
-    there = host < size ? (gsize)MIN(length, size - host) : 0;
-    memset(buffer + there, 0, length - there);
-    return bytes_pread(q->bytes, buffer, there, MIN(host, size), error);
-}
-
-static gboolean read_run(Qcow2 *q, const Qcow2Run *run, guint8 *buffer, GError **error)
-{
-    switch (run->kind) {
-    case QCOW2_RUN_HOLE:
-    case QCOW2_RUN_ZERO:
-    case QCOW2_RUN_ZERO_ALLOCATED:
-        memset(buffer, 0, (gsize)run->length);
-        return TRUE;
-    case QCOW2_RUN_DATA:
-        return read_host(q, buffer, (gsize)run->length, run->host, error);
-    case QCOW2_RUN_COMPRESSED:
-        break;
-    }
-    return vf_fail(
-        error, VF_ERROR_UNSUPPORTED,
-        "%s has compressed clusters, which are not supported; qemu-img convert makes an image without",
-        q->disk.name);
-}
-
-gboolean qcow2_pread(Disk *disk, void *buffer, gsize length, guint64 offset, GError **error)
-{
-    Qcow2 *q = (Qcow2 *)disk;
-    guint8 *target = buffer;
-
-    while (length > 0) {
-        Qcow2Run run = {0};
-
-        if (!lookup(q, offset, length, &run, error) || !read_run(q, &run, target, error))
-            return FALSE;
-        target += run.length;
-        offset += run.length;
-        length -= (gsize)run.length;
-    }
-    return TRUE;
-}
-
-gboolean qcow2_extents(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error)
-{
-    static const DiskExtentKind kinds[] = {
-        [QCOW2_RUN_HOLE] = DISK_EXTENT_HOLE,           [QCOW2_RUN_ZERO] = DISK_EXTENT_ZERO,
-        [QCOW2_RUN_ZERO_ALLOCATED] = DISK_EXTENT_ZERO, [QCOW2_RUN_DATA] = DISK_EXTENT_DATA,
-        [QCOW2_RUN_COMPRESSED] = DISK_EXTENT_DATA,
-    };
-
-    while (length > 0) {
-        Qcow2Run run = {0};
-
-        if (!lookup((Qcow2 *)disk, offset, length, &run, error))
-            return FALSE;
-        disk_extent_append(extents, offset, run.length, kinds[run.kind]);
-        offset += run.length;
-        length -= run.length;
-    }
-    return TRUE;
 }
 
 /* ---- claims, under the lock ---- */
@@ -144,6 +65,22 @@ static Qcow2Claim clusters_of(const Qcow2 *q, guint64 offset, guint64 length)
     return (Qcow2Claim){.first = offset >> q->cluster_bits, .last = (offset + length - 1) >> q->cluster_bits};
 }
 
+/* Decides what the next write is, and waits until nobody has claimed its clusters, unless they exist. */
+static gboolean look_up_free(Qcow2 *q, guint64 offset, guint64 length, Write *write, GError **error)
+{
+    *write = (Write){0};
+    for (;;) {
+        if (!qcow2_lookup(q, offset, length, &write->run, error))
+            return FALSE;
+        if (!needs_map(write))
+            return TRUE;
+        write->claim = clusters_of(q, offset, write->run.length);
+        if (!is_claimed(q, &write->claim))
+            return TRUE;
+        g_cond_wait(&q->changed, &q->lock);
+    }
+}
+
 /* New storage for the run, which gets shorter when there is less in one piece. */
 static gboolean take_new(Qcow2 *q, guint64 offset, Write *write, GError **error)
 {
@@ -159,23 +96,15 @@ static gboolean take_new(Qcow2 *q, guint64 offset, Write *write, GError **error)
     return TRUE;
 }
 
-/* Decides what the next write is, and claims its clusters unless they exist.  Takes and drops the lock. */
+/* Claims the clusters of the next write unless they exist.  Takes and drops the lock. */
 static gboolean prepare(Qcow2 *q, guint64 offset, guint64 length, Write *write, GError **error)
 {
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
-    *write = (Write){0};
-    length = to_l2_end(q, offset, length);
-    for (;;) {
-        if (!qcow2_lookup(q, offset, length, &write->run, error))
-            return FALSE;
-        if (!needs_map(write))
-            return TRUE;
-        write->claim = clusters_of(q, offset, write->run.length);
-        if (!is_claimed(q, &write->claim))
-            break;
-        g_cond_wait(&q->changed, &q->lock);
-    }
+    if (!look_up_free(q, offset, to_l2_end(q, offset, length), write, error))
+        return FALSE;
+    if (!needs_map(write))
+        return TRUE;
     if (write->run.kind == QCOW2_RUN_ZERO_ALLOCATED)
         write->host_cluster = write->run.host >> q->cluster_bits;
     else if (!take_new(q, offset, write, error))
@@ -184,22 +113,43 @@ static gboolean prepare(Qcow2 *q, guint64 offset, guint64 length, Write *write, 
     return TRUE;
 }
 
-/* Zeros what the write leaves out of its first and last cluster. */
-static gboolean fill_around(Qcow2 *q, const Write *write, GError **error)
+/* What is still to be read at `offset` is put to `host`; up to the end of the disk. */
+static gboolean copy_old(Qcow2 *q, guint64 offset, guint64 length, guint64 host, GError **error)
 {
-    guint64 end = write->run.host + write->run.length;
-    guint64 head = write->run.host % q->cluster_size;
-    guint64 tail = round_up(end, q->cluster_size) - end;
+    g_autofree guint8 *buffer = NULL;
 
-    if (write->is_new && q->growable)
+    length = offset < q->disk.size ? MIN(length, q->disk.size - offset) : 0;
+    if (length == 0)
         return TRUE;
-    return bytes_zero(q->bytes, write->run.host - head, head, error) &&
-           bytes_zero(q->bytes, end, tail, error);
+    buffer = g_malloc(length);
+    return qcow2_pread(&q->disk, buffer, (gsize)length, offset, error) &&
+           bytes_pwrite(q->bytes, buffer, (gsize)length, host, error);
 }
 
-static gboolean write_run(Qcow2 *q, const Write *write, const guint8 *buffer, GError **error)
+static gboolean keeps_old(const Qcow2 *q, const Write *write)
 {
-    if (needs_map(write) && !fill_around(q, write, error))
+    return write->run.kind == QCOW2_RUN_COMPRESSED ||
+           (write->run.kind == QCOW2_RUN_HOLE && q->backing != NULL);
+}
+
+/* What the write at `offset` leaves out of its first and last cluster. */
+static gboolean fill_around(Qcow2 *q, const Write *write, guint64 offset, GError **error)
+{
+    guint64 length = write->run.length;
+    guint64 host_end = write->run.host + length;
+    guint64 head = write->run.host % q->cluster_size;
+    guint64 tail = round_up(host_end, q->cluster_size) - host_end;
+
+    if (!(write->is_new && q->growable) && (!bytes_zero(q->bytes, write->run.host - head, head, error) ||
+                                            !bytes_zero(q->bytes, host_end, tail, error)))
+        return FALSE;
+    return !keeps_old(q, write) || (copy_old(q, offset - head, head, write->run.host - head, error) &&
+                                    copy_old(q, offset + length, tail, host_end, error));
+}
+
+static gboolean write_run(Qcow2 *q, const Write *write, const guint8 *buffer, guint64 offset, GError **error)
+{
+    if (needs_map(write) && !fill_around(q, write, offset, error))
         return FALSE;
     return bytes_pwrite(q->bytes, buffer, (gsize)write->run.length, write->run.host, error);
 }
@@ -215,18 +165,15 @@ static gboolean finish(Qcow2 *q, const Write *write, gboolean ok, GError **error
     return ok;
 }
 
-gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offset, GError **error)
+static gboolean write_plain(Qcow2 *q, const guint8 *source, gsize length, guint64 offset, GError **error)
 {
-    Qcow2 *q = (Qcow2 *)disk;
-    const guint8 *source = buffer;
-
     while (length > 0) {
         Write write;
         gboolean ok;
 
         if (!qcow2_make_room(q, error) || !prepare(q, offset, length, &write, error))
             return FALSE;
-        ok = write_run(q, &write, source, error);
+        ok = write_run(q, &write, source, offset, error);
         if (needs_map(&write))
             ok = finish(q, &write, ok, error);
         if (!ok)
@@ -234,6 +181,106 @@ gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offs
         source += write.run.length;
         offset += write.run.length;
         length -= (gsize)write.run.length;
+    }
+    return TRUE;
+}
+
+/* ---- writing what was compressed ---- */
+
+/* A stream for a whole cluster that has no plain storage; `ret_placed` says whether it has none.  Takes and
+ * drops the lock. */
+static gboolean prepare_stream(Qcow2 *q, guint64 offset, Qcow2Stream *stream, Qcow2Claim *claim,
+                               gboolean *ret_placed, GError **error)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+    Write write;
+
+    if (!look_up_free(q, offset, q->cluster_size, &write, error))
+        return FALSE;
+    *ret_placed = write.run.kind != QCOW2_RUN_DATA && write.run.kind != QCOW2_RUN_ZERO_ALLOCATED;
+    if (!*ret_placed)
+        return TRUE;
+    if (!qcow2_place_stream(q, stream, error))
+        return FALSE;
+    *claim = write.claim;
+    add_claim(q, claim);
+    return TRUE;
+}
+
+static gboolean finish_stream(Qcow2 *q, const Qcow2Claim *claim, const Qcow2Stream *stream, gboolean ok,
+                              GError **error)
+{
+    G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
+
+    ok = ok && qcow2_map_stream(q, claim->first, stream, error);
+    drop_claim(q, claim);
+    return ok;
+}
+
+static gboolean write_stream(Qcow2 *q, const guint8 *packed, Qcow2Stream *stream, guint64 offset,
+                             gboolean *ret_placed, GError **error)
+{
+    Qcow2Claim claim;
+    gboolean ok;
+
+    if (!qcow2_make_room(q, error) || !prepare_stream(q, offset, stream, &claim, ret_placed, error))
+        return FALSE;
+    if (!*ret_placed)
+        return TRUE;
+    ok = bytes_pwrite(q->bytes, packed, stream->length, stream->offset, error);
+    return finish_stream(q, &claim, stream, ok, error);
+}
+
+/* A cluster, of which there is less at the end of the disk.  What would get hardly smaller is stored plainly.
+ */
+static gboolean write_packed(Qcow2 *q, const guint8 *source, gsize length, guint64 offset, GError **error)
+{
+    gsize max = q->cluster_size - q->cluster_size / 16;
+    g_autofree guint8 *packed = g_malloc(max);
+    g_autofree guint8 *padded = NULL;
+    gboolean placed = FALSE;
+    Qcow2Stream stream = {0};
+
+    if (length < q->cluster_size)
+        padded = g_malloc0(q->cluster_size);
+    if (padded != NULL)
+        memcpy(padded, source, length);
+    stream.length = (guint32)codec_compress(q->codec, q->level, padded != NULL ? padded : source,
+                                            q->cluster_size, packed, max);
+    if (stream.length > 0 && !write_stream(q, packed, &stream, offset, &placed, error))
+        return FALSE;
+    return placed || write_plain(q, source, length, offset, error);
+}
+
+/* The longest piece at `offset` that is whole clusters or lies within one. */
+static guint64 next_piece(const Qcow2 *q, guint64 offset, guint64 length, gboolean *ret_whole)
+{
+    guint64 to_cluster_end = q->cluster_size - offset % q->cluster_size;
+    gboolean to_disk_end = offset + length == q->disk.size;
+
+    *ret_whole = to_cluster_end == q->cluster_size && (length >= q->cluster_size || to_disk_end);
+    if (!*ret_whole)
+        return MIN(length, to_cluster_end);
+    return to_disk_end ? length : round_down(length, q->cluster_size);
+}
+
+gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offset, GError **error)
+{
+    Qcow2 *q = (Qcow2 *)disk;
+    const guint8 *source = buffer;
+
+    if (!q->compress)
+        return write_plain(q, source, length, offset, error);
+    while (length > 0) {
+        gboolean whole;
+        gsize piece = (gsize)MIN(next_piece(q, offset, length, &whole), q->cluster_size);
+
+        if (whole ? !write_packed(q, source, piece, offset, error)
+                  : !write_plain(q, source, piece, offset, error))
+            return FALSE;
+        source += piece;
+        offset += piece;
+        length -= piece;
     }
     return TRUE;
 }
@@ -259,16 +306,21 @@ static gboolean zero_data(Qcow2 *q, const Qcow2Run *run, guint64 offset, gboolea
     return flag_zero(q, offset, run->length, error);
 }
 
-/* The longest piece at `offset` that is whole clusters or lies within one. */
-static guint64 zero_piece(const Qcow2 *q, guint64 offset, guint64 length, gboolean *ret_whole)
+/* Part of a cluster that is to be read from elsewhere must be stored. */
+static gboolean zero_part(Qcow2 *q, guint64 offset, guint64 length, GError **error)
 {
-    guint64 to_cluster_end = q->cluster_size - offset % q->cluster_size;
-    gboolean to_disk_end = offset + length == q->disk.size;
+    g_autofree guint8 *zeros = g_malloc0(length);
 
-    *ret_whole = to_cluster_end == q->cluster_size && (length >= q->cluster_size || to_disk_end);
-    if (!*ret_whole)
-        return MIN(length, to_cluster_end);
-    return to_disk_end ? length : round_down(length, q->cluster_size);
+    return write_plain(q, zeros, (gsize)length, offset, error);
+}
+
+static gboolean zero_run(Qcow2 *q, const Qcow2Run *run, guint64 offset, gboolean whole, GError **error)
+{
+    if (run->kind == QCOW2_RUN_DATA)
+        return zero_data(q, run, offset, whole, error);
+    if (run->kind != QCOW2_RUN_COMPRESSED && !(run->kind == QCOW2_RUN_HOLE && q->backing != NULL))
+        return TRUE;
+    return whole ? flag_zero(q, offset, run->length, error) : zero_part(q, offset, run->length, error);
 }
 
 gboolean qcow2_zero(Disk *disk, guint64 offset, guint64 length, GError **error)
@@ -278,11 +330,10 @@ gboolean qcow2_zero(Disk *disk, guint64 offset, guint64 length, GError **error)
     while (length > 0) {
         Qcow2Run run = {0};
         gboolean whole;
-        guint64 piece = zero_piece(q, offset, length, &whole);
+        guint64 piece = to_l2_end(q, offset, next_piece(q, offset, length, &whole));
 
-        if (!qcow2_make_room(q, error) || !lookup(q, offset, piece, &run, error))
-            return FALSE;
-        if (run.kind == QCOW2_RUN_DATA && !zero_data(q, &run, offset, whole, error))
+        if (!qcow2_make_room(q, error) || !qcow2_lookup_now(q, offset, piece, &run, error) ||
+            !zero_run(q, &run, offset, whole, error))
             return FALSE;
         offset += run.length;
         length -= run.length;

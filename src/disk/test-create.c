@@ -45,7 +45,8 @@ static void test_refused(void)
     g_autoptr(GError) error = NULL;
 
     assert_refused("qcow2", "cluster_sise=64K", VF_ERROR_INVALID, "did you mean cluster_size?");
-    assert_refused("qcow2", "nonsense=1", VF_ERROR_INVALID, "it has cluster_size, compat");
+    assert_refused("qcow2", "nonsense=1", VF_ERROR_INVALID,
+                   "it has backing_file, backing_fmt, cluster_size, compat");
     assert_refused("qcow2", "cluster_size", VF_ERROR_INVALID, "KEY=VALUE");
     assert_refused("qcow2", "cluster_size=x", VF_ERROR_INVALID, "cluster_size");
     assert_refused("qcow2", "cluster_size=64K,cluster_size=64K", VF_ERROR_INVALID, "twice");
