@@ -3,7 +3,10 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "disk/test-vmdk-make.h"
+#include "disk/vmdk-create.h"
 #include "disk/vmdk-internal.h"
+
+#include <glib/gstdio.h>
 
 #define DISK_SIZE ((guint64)40 * MIB + 5 * SECTOR_SIZE)
 
@@ -73,6 +76,34 @@ static void test_empty_and_full(void)
         g_assert_cmpuint(collected.n_grains, ==, full == 1 ? 17 : 0);
         g_assert_cmpmem(contents, layer->size, layer->data, layer->size);
     }
+}
+
+/* What this program writes, it reads as well. */
+static void test_written_here(void)
+{
+    g_autoptr(MakeLayer) layer = make_layer_new(DISK_SIZE, 65536, 4);
+    const VmdkCreateOptions options = {.subformat = "streamOptimized"};
+    g_autofree char *directory = g_dir_make_tmp("vmdk-XXXXXX", NULL);
+    g_autofree char *path = g_build_filename(directory, "x.vmdk", NULL);
+    g_autofree guint8 *contents = g_malloc0(DISK_SIZE);
+    Collected collected = {.contents = contents};
+    g_autoptr(VmdkStream) stream = vmdk_stream_new("x.vmdk", collect, &collected);
+    g_autoptr(GByteArray) file = g_byte_array_new();
+    g_autofree char *text = NULL;
+    g_autoptr(GError) error = NULL;
+    gsize length;
+
+    Disk *disk = vmdk_create(path, DISK_SIZE, &options, &error);
+    g_assert_no_error(error);
+    g_assert_true(disk_pwrite(disk, layer->data, DISK_SIZE, 0, &error));
+    g_assert_true(disk_close(disk, &error));
+    g_assert_true(g_file_get_contents(path, &text, &length, &error));
+    g_byte_array_append(file, (const guint8 *)text, (guint)length);
+    feed_all(stream, file, 0, &error);
+    g_assert_no_error(error);
+    g_assert_true(memcmp(contents, layer->data, DISK_SIZE) == 0);
+    g_unlink(path);
+    g_rmdir(directory);
 }
 
 /* --- what is damaged -------------------------------------------------------------------------- */
@@ -221,6 +252,7 @@ int main(int argc, char **argv)
     g_test_add_data_func("/vmdk-stream/pieces/of-512", GSIZE_TO_POINTER(512), test_pieces);
     g_test_add_data_func("/vmdk-stream/pieces/whole", GSIZE_TO_POINTER((gsize)1 << 30), test_pieces);
     g_test_add_func("/vmdk-stream/empty-and-full", test_empty_and_full);
+    g_test_add_func("/vmdk-stream/written-here", test_written_here);
     g_test_add_func("/vmdk-stream/truncated", test_truncated);
     for (guint i = 0; i < G_N_ELEMENTS(damages); i++) {
         g_autofree char *path = g_strconcat("/vmdk-stream/damage/", damages[i].path, NULL);

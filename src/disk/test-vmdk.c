@@ -296,6 +296,15 @@ static void test_parent_list(VmdkFixture *fixture, gconstpointer data)
     fixture_refused_with(leaf, NULL, VF_ERROR_INVALID, "/etc/passwd");
 }
 
+static void test_no_file(VmdkFixture *fixture, gconstpointer data)
+{
+    fixture_run(fixture, "mkfifo pipe; mkdir directory");
+    put_link(fixture, "a.vmdk", MIB, 2, 1, "pipe");
+    fixture_refused(fixture, "a.vmdk", VF_ERROR_INVALID, "neither a file");
+    put_link(fixture, "a.vmdk", MIB, 2, 1, "directory");
+    fixture_refused(fixture, "a.vmdk", VF_ERROR_INVALID, "neither a file");
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
@@ -313,6 +322,7 @@ int main(int argc, char **argv)
     WITH("/vmdk/chain/loop", NULL, test_loop);
     WITH("/vmdk/chain/too-deep", NULL, test_too_deep);
     WITH("/vmdk/chain/unfit-parent", NULL, test_unfit_parent);
+    WITH("/vmdk/chain/no-file", NULL, test_no_file);
     WITH("/vmdk/chain/cids", NULL, test_cids);
     WITH("/vmdk/chain/parent-list", NULL, test_parent_list);
     return g_test_run();

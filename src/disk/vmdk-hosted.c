@@ -216,7 +216,8 @@ static gboolean load_directory(VmdkSparse *sparse, guint64 sector, GError **erro
 
 static gboolean load_directories(VmdkSparse *sparse, const VmdkHostedHeader *header, GError **error)
 {
-    gboolean redundant = (header->flags & VMDK_HOSTED_REDUNDANT) != 0 && header->redundant_offset != 0;
+    gboolean redundant = (header->flags & VMDK_HOSTED_REDUNDANT) != 0 && header->redundant_offset != 0 &&
+                         header->redundant_offset != header->directory_offset;
     g_autoptr(GError) problem = NULL;
 
     if (!vmdk_sparse_reserve(sparse, "grain directory", header->directory_offset, directory_sectors(sparse),

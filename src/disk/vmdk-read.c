@@ -145,6 +145,8 @@ gboolean vmdk_chain_read(const VmdkChain *chain, guint8 *to, gsize length, guint
 
     if (!plan(chain, to, length, offset, pieces, error))
         return FALSE;
+    if (pieces->len == 0)
+        return TRUE;
     qsort(pieces->data, pieces->len, sizeof(VmdkPiece), compare_places);
     return read_pieces((const VmdkPiece *)(gconstpointer)pieces->data, pieces->len, error);
 }

@@ -1,5 +1,7 @@
 #include "disk/vmdk.h"
 
+#include <sys/stat.h>
+
 #include "base/error.h"
 #include "disk/vmdk-internal.h"
 
@@ -80,8 +82,15 @@ static char *resolve_local(const char *from, const char *name, gpointer data, GE
     return g_canonicalize_filename(name, absolute);
 }
 
+/* What a descriptor names may be anything that exists; the opening of a pipe would wait for its other end. */
 static Bytes *open_local(const char *path, VmdkFileRole role, gpointer data, GError **error)
 {
+    struct stat status;
+
+    if (stat(path, &status) == 0 && !S_ISREG(status.st_mode) && !S_ISBLK(status.st_mode)) {
+        vf_fail(error, VF_ERROR_INVALID, "%s is neither a file nor a block device", path);
+        return NULL;
+    }
     return bytes_open_file(path, BYTES_READ, error);
 }
 
