@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "base/size.h"
 #include "disk/raw.h"
+#include "disk/vmdk-write-sparse.h"
 #include "disk/vmdk-write-stream.h"
 
 #include <string.h>
@@ -160,20 +161,34 @@ static Disk *create_flat(const char *path, guint64 size, const VmdkText *type, G
 /* --- one file --------------------------------------------------------------------------------------------
  */
 
-static Disk *create_stream(const char *path, guint64 size, const VmdkText *type, GError **error)
+static char *text_of(const VmdkText *type, const char *path)
 {
     const VmdkCreateOptions *options = type->options;
     g_autofree char *file =
         g_path_get_basename(options != NULL && options->name != NULL ? options->name : path);
-    g_autofree char *text = NULL;
     VmdkText described = *type;
+
+    described.file = file;
+    return vmdk_text(&described);
+}
+
+static Disk *create_stream(const char *path, guint64 size, const VmdkText *type, GError **error)
+{
+    g_autofree char *text = text_of(type, path);
     Bytes *bytes = bytes_open_file(path, BYTES_WRITE | BYTES_CREATE | BYTES_DIRECT, error);
 
     if (bytes == NULL)
         return NULL;
-    described.file = file;
-    text = vmdk_text(&described);
-    return vmdk_stream_create(bytes, size, text, options != NULL ? options->level : 0, error);
+    return vmdk_stream_create(bytes, size, text, type->options != NULL ? type->options->level : 0, error);
+}
+
+/* Its entries are too small to go round the page cache. */
+static Disk *create_sparse(const char *path, guint64 size, const VmdkText *type, GError **error)
+{
+    g_autofree char *text = text_of(type, path);
+    Bytes *bytes = bytes_open_file(path, BYTES_WRITE | BYTES_CREATE, error);
+
+    return bytes == NULL ? NULL : vmdk_sparse_create(bytes, size, text, error);
 }
 
 /* --- by name ---------------------------------------------------------------------------------------------
@@ -186,6 +201,9 @@ typedef struct {
 } Subformat;
 
 static const Subformat subformats[] = {
+    {"monolithicSparse",
+     {.create_type = "monolithicSparse", .access = "RW", .extent_type = "SPARSE"},
+     create_sparse},
     {"streamOptimized",
      {.create_type = "streamOptimized", .access = "RDONLY", .extent_type = "SPARSE"},
      create_stream},
