@@ -194,11 +194,15 @@ def base_copies(bench, raw):
                       lambda: peer_qemu_img(raw, theirs))
         bench.compare(f"base-file-to-{place}-cp", size, lambda: ours_copy(bench, raw, mine),
                       lambda: peer_cp(raw, theirs))
+        # As the engine reads from a library in its own process: the same bytes, which its peers must fetch from a server.
+        made_up = f"pattern:{bench.size_mib}M:75"
+        with nbdkit(raw, source_socket) as uri:
+            bench.compare(f"base-in-process-to-{place}-nbdcopy", size, lambda: ours_copy(bench, made_up, mine),
+                          lambda: peer_nbdcopy(uri, bench.size_mib, theirs, target_socket))
+            bench.compare(f"base-in-process-to-{place}-qemu-img", size, lambda: ours_copy(bench, made_up, mine),
+                          lambda: peer_qemu_img(uri, theirs))
+        run("qemu-img", "compare", mine, theirs)
         remove(mine, theirs)
-    mine = os.path.join(bench.fast, "ours.qcow2")
-    bench.compare("base-pattern-to-memory", size,
-                  lambda: ours_copy(bench, f"pattern:{bench.size_mib}M:75", mine), None)
-    remove(mine)
 
 
 # ---- deltas ----

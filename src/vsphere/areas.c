@@ -35,7 +35,7 @@ static gboolean checked_range(gint64 start, gint64 length, guint64 size, Extent 
 static gboolean add_area(const VimDiskChangeExtent *area, guint64 size, const Extent *piece, guint64 *floor,
                          Extents *areas, GError **error)
 {
-    Extent extent;
+    Extent extent = {0};
 
     if (!checked_range(area->start, area->length, size, &extent, error))
         return FALSE;
@@ -53,7 +53,7 @@ gboolean areas_add(const VimDiskChangeInfo *answer, guint64 size, guint64 *posit
                    GError **error)
 {
     guint64 floor = *position;
-    Extent piece;
+    Extent piece = {0};
 
     if (!checked_range(answer->start_offset, answer->length, size, &piece, error))
         return FALSE;
