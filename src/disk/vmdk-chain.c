@@ -123,17 +123,41 @@ void vmdk_chain_clear(VmdkChain *chain)
     g_clear_pointer(&chain->layers, g_ptr_array_unref);
 }
 
-gboolean vmdk_chain_lookup(const VmdkChain *chain, guint64 offset, guint64 length, const VmdkPart **ret_part,
-                           VmdkRun *ret, GError **error)
-{
-    VmdkRun run = {.kind = VMDK_RUN_HOLE, .length = length};
-    const VmdkPart *part = NULL;
+/* --- walking ---------------------------------------------------------------------------------- */
 
-    /* A hole of the child says how far to look in the parent. */
-    for (guint i = 0; i < chain->layers->len && run.kind == VMDK_RUN_HOLE; i++)
-        if (!vmdk_layer_lookup(g_ptr_array_index(chain->layers, i), offset, run.length, &part, &run, error))
+typedef struct {
+    const VmdkChain *chain;
+    VmdkVisit visit;
+    gpointer data;
+} Walk;
+
+/* A hole is looked into in the parent, and only there: what the child says of it is not asked for again. */
+static gboolean walk_layer(const Walk *walk, guint depth, guint64 offset, guint64 length, GError **error)
+{
+    const VmdkLayer *layer = g_ptr_array_index(walk->chain->layers, depth);
+    gboolean has_parent = depth + 1 < walk->chain->layers->len;
+
+    while (length > 0) {
+        const VmdkPart *part;
+        VmdkRun run;
+        gboolean ok;
+
+        if (!vmdk_layer_lookup(layer, offset, length, &part, &run, error))
             return FALSE;
-    *ret_part = part;
-    *ret = run;
+        ok = run.kind == VMDK_RUN_HOLE && has_parent ? walk_layer(walk, depth + 1, offset, run.length, error)
+                                                     : walk->visit(part, &run, offset, walk->data, error);
+        if (!ok)
+            return FALSE;
+        offset += run.length;
+        length -= run.length;
+    }
     return TRUE;
+}
+
+gboolean vmdk_chain_walk(const VmdkChain *chain, guint64 offset, guint64 length, VmdkVisit visit,
+                         gpointer data, GError **error)
+{
+    const Walk walk = {chain, visit, data};
+
+    return walk_layer(&walk, 0, offset, length, error);
 }

@@ -203,9 +203,14 @@ gboolean vmdk_chain_open(VmdkChain *chain, const char *path, const VmdkOpener *o
                          const VmdkOptions *options, GError **error);
 void vmdk_chain_clear(VmdkChain *chain);
 
-/* What lies at `offset` according to the topmost link that says something; HOLE: none does. */
-gboolean vmdk_chain_lookup(const VmdkChain *chain, guint64 offset, guint64 length, const VmdkPart **ret_part,
-                           VmdkRun *ret, GError **error);
+/* A run that begins at `offset` of the disk, according to the topmost link that says something; HOLE: none
+ * does. */
+typedef gboolean (*VmdkVisit)(const VmdkPart *part, const VmdkRun *run, guint64 offset, gpointer data,
+                              GError **error);
+
+/* Visits the runs that make up [offset, offset + length), in order. */
+gboolean vmdk_chain_walk(const VmdkChain *chain, guint64 offset, guint64 length, VmdkVisit visit,
+                         gpointer data, GError **error);
 
 /* --- vmdk-read.c */
 

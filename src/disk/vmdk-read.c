@@ -17,8 +17,14 @@
 
 /* --- planning --------------------------------------------------------------------------------- */
 
-static gboolean plan_compressed(const VmdkPart *part, const VmdkRun *run, guint64 offset, guint8 *to,
-                                GArray *pieces, GError **error)
+typedef struct {
+    guint8 *to; /* for the byte at `offset` */
+    guint64 offset;
+    GArray *pieces; /* VmdkPiece */
+} Plan;
+
+static gboolean plan_compressed(Plan *plan, const VmdkPart *part, const VmdkRun *run, guint64 offset,
+                                GError **error)
 {
     VmdkSparse *sparse = part->sparse;
     guint64 within = offset - part->start;
@@ -27,47 +33,30 @@ static gboolean plan_compressed(const VmdkPart *part, const VmdkRun *run, guint6
                        .host = run->host,
                        .offset = within,
                        .length = run->length,
-                       .to = to};
+                       .to = plan->to + (offset - plan->offset)};
 
     if (run->length < sparse->grain)
         return vmdk_cache_copy(sparse->grains, within / sparse->grain, (gsize)(within % sparse->grain),
-                               run->length, to, error);
-    g_array_append_val(pieces, piece);
+                               run->length, piece.to, error);
+    g_array_append_val(plan->pieces, piece);
     return TRUE;
 }
 
-static gboolean plan_run(const VmdkPart *part, const VmdkRun *run, guint64 offset, guint8 *to, GArray *pieces,
+static gboolean plan_run(const VmdkPart *part, const VmdkRun *run, guint64 offset, gpointer data,
                          GError **error)
 {
-    if (run->kind == VMDK_RUN_HOLE || run->kind == VMDK_RUN_ZERO) {
-        memset(to, 0, run->length);
-        return TRUE;
-    }
-    if (run->kind == VMDK_RUN_COMPRESSED)
-        return plan_compressed(part, run, offset, to, pieces, error);
-
+    Plan *plan = data;
     VmdkPiece piece = {.bytes = part->sparse != NULL ? part->sparse->bytes : part->bytes,
                        .host = run->host,
                        .length = run->length,
-                       .to = to};
-    g_array_append_val(pieces, piece);
-    return TRUE;
-}
+                       .to = plan->to + (offset - plan->offset)};
 
-static gboolean plan(const VmdkChain *chain, guint8 *to, gsize length, guint64 offset, GArray *pieces,
-                     GError **error)
-{
-    while (length > 0) {
-        const VmdkPart *part;
-        VmdkRun run;
-
-        if (!vmdk_chain_lookup(chain, offset, length, &part, &run, error) ||
-            !plan_run(part, &run, offset, to, pieces, error))
-            return FALSE;
-        to += run.length;
-        offset += run.length;
-        length -= run.length;
-    }
+    if (run->kind == VMDK_RUN_COMPRESSED)
+        return plan_compressed(plan, part, run, offset, error);
+    if (run->kind == VMDK_RUN_DATA)
+        g_array_append_val(plan->pieces, piece);
+    else
+        memset(piece.to, 0, run->length);
     return TRUE;
 }
 
@@ -142,8 +131,9 @@ static gboolean read_pieces(const VmdkPiece *pieces, guint n, GError **error)
 gboolean vmdk_chain_read(const VmdkChain *chain, guint8 *to, gsize length, guint64 offset, GError **error)
 {
     g_autoptr(GArray) pieces = g_array_new(FALSE, FALSE, sizeof(VmdkPiece));
+    Plan plan = {to, offset, pieces};
 
-    if (!plan(chain, to, length, offset, pieces, error))
+    if (!vmdk_chain_walk(chain, offset, length, plan_run, &plan, error))
         return FALSE;
     if (pieces->len == 0)
         return TRUE;

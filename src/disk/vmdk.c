@@ -31,7 +31,8 @@ static gboolean flat_extents(const VmdkPart *part, const VmdkRun *run, guint64 o
     return TRUE;
 }
 
-static gboolean vmdk_extents(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error)
+static gboolean add_extent(const VmdkPart *part, const VmdkRun *run, guint64 offset, gpointer data,
+                           GError **error)
 {
     static const DiskExtentKind kinds[] = {
         [VMDK_RUN_HOLE] = DISK_EXTENT_HOLE,
@@ -40,20 +41,15 @@ static gboolean vmdk_extents(Disk *disk, guint64 offset, guint64 length, GArray 
         [VMDK_RUN_COMPRESSED] = DISK_EXTENT_DATA,
     };
 
-    while (length > 0) {
-        const VmdkPart *part;
-        VmdkRun run;
-
-        if (!vmdk_chain_lookup(&((const VmdkDisk *)disk)->chain, offset, length, &part, &run, error))
-            return FALSE;
-        if (part->bytes == NULL)
-            disk_extent_append(extents, offset, run.length, kinds[run.kind]);
-        else if (!flat_extents(part, &run, offset, extents, error))
-            return FALSE;
-        offset += run.length;
-        length -= run.length;
-    }
+    if (part->bytes != NULL)
+        return flat_extents(part, run, offset, data, error);
+    disk_extent_append(data, offset, run->length, kinds[run->kind]);
     return TRUE;
+}
+
+static gboolean vmdk_extents(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error)
+{
+    return vmdk_chain_walk(&((const VmdkDisk *)disk)->chain, offset, length, add_extent, extents, error);
 }
 
 static void vmdk_free(Disk *disk)
