@@ -19,7 +19,7 @@ typedef struct {
     Partial *partial; /* NULL: in place */
     CopyPlan *plan;
     Disk *target;
-    Sums *sums; /* NULL: none are kept */
+    Sums *sums;
     gboolean fresh;
     ConvertReport report;
 } Conversion;
@@ -79,25 +79,29 @@ static gboolean copy(Conversion *c, GError **error)
     return copy_run(&copy_job, 1, &options, error);
 }
 
-static gboolean verify(Conversion *c, GError **error)
+/* The target is opened again: what is read back is what anybody would read. */
+static gboolean verify(Conversion *c, const char *path, GError **error)
 {
+    const char *format = create_options_format(c->job->options)->name;
+    g_autoptr(Disk) target = format_open(path, format, FALSE, error);
     g_auto(VerifyReport) report = {0};
-    const VerifyJob job = {.target = c->target,
-                           .sums = c->sums,
-                           .threads = c->job->threads,
-                           .meter = c->meter,
-                           .cancel = c->job->cancel,
-                           .tick = on_tick,
-                           .tick_data = c};
+    VerifyJob job = {.target = target,
+                     .sums = c->sums,
+                     .threads = c->job->threads,
+                     .cancel = c->job->cancel,
+                     .tick = on_tick,
+                     .tick_data = c};
 
-    if (!verify_run(&job, &report, error))
+    begin_phase(c, "verifying");
+    job.meter = c->meter;
+    if (target == NULL || !verify_run(&job, &report, error))
         return FALSE;
     c->report.verified = report.blocks;
     show(c);
     return TRUE;
 }
 
-static gboolean fill_target(Conversion *c, GError **error)
+static gboolean fill_target(Conversion *c, const char *path, GError **error)
 {
     c->plan = copy_plan_full(c->job->source->disk, NULL, error);
     if (c->plan == NULL)
@@ -107,15 +111,10 @@ static gboolean fill_target(Conversion *c, GError **error)
         return FALSE;
     show(c);
     c->report.progress = copy_meter_read(c->meter);
-    if (c->sums != NULL && !content_hash_of_sums(c->sums, c->report.checksum, error))
+    if (!content_hash_of_sums(c->sums, c->report.checksum, error) ||
+        !disk_close(g_steal_pointer(&c->target), error))
         return FALSE;
-    begin_phase(c, "verifying");
-    return !c->job->verify || verify(c, error);
-}
-
-static gboolean close_target(Conversion *c, GError **error)
-{
-    return disk_close(g_steal_pointer(&c->target), error);
+    return !c->job->verify || verify(c, path, error);
 }
 
 /* ---- a file ---- */
@@ -183,7 +182,7 @@ static void keep_or_discard(const Conversion *c, GError **error)
 
 static gboolean fill_file(Conversion *c, GError **error)
 {
-    return open_partial_image(c, error) && fill_target(c, error) && close_target(c, error) &&
+    return open_partial_image(c, error) && fill_target(c, c->partial->image, error) &&
            partial_finish(c->partial, error);
 }
 
@@ -271,7 +270,7 @@ static gboolean convert_in_place(Conversion *c, GError **error)
     if (c->target == NULL)
         return FALSE;
     c->sums = temporary_sums(disk_size(job->source->disk), error);
-    return c->sums != NULL && fill_target(c, error) && close_target(c, error);
+    return c->sums != NULL && fill_target(c, job->target, error);
 }
 
 gboolean convert_run(const ConvertJob *job, ConvertReport *ret_report, GError **error)

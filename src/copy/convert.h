@@ -34,7 +34,7 @@ typedef struct {
     guint64 resumed;                  /* bytes that an earlier run had done */
     CopyProgress progress;            /* of this run */
     guint64 verified;                 /* blocks that were read back */
-    char checksum[CONTENT_HASH_TEXT]; /* of the contents (content-hash.h); "" for a target in place */
+    char checksum[CONTENT_HASH_TEXT]; /* of the contents (content-hash.h) */
 } ConvertReport;
 
 /* VF_ERROR_CONFLICT when the target is a part of the source, or is in use. */

@@ -107,6 +107,17 @@ def vmdk():
             same(raw, "raw", folder("b.qcow2"), "qcow2")
 
 
+@TAP.case("VMDKs are written whole, read back, and found equal by QEMU")
+def vmdk_targets():
+    with Folder() as folder:
+        raw = make_raw(folder("a.raw"), 5 * MIB)
+        for subformat in ("streamOptimized", "vmfs", "monolithicFlat"):
+            image("convert", "--verify", "-O", "vmdk", "-o", f"subformat={subformat}", raw, folder("v.vmdk"))
+            same(raw, "raw", folder("v.vmdk"), "vmdk")
+            check(left(folder) == [], left(folder))
+        refused("cannot be resumed", "convert", "--resume", raw, folder("v.vmdk"))
+
+
 @TAP.case("comparison: answers and exit statuses are qemu-img's")
 def compare():
     with Folder() as folder:
