@@ -1,15 +1,42 @@
-/* A qcow2 image: opened to be read, and, on a copy, to be written. */
+/* A qcow2 image, whatever other files it names: opened to be read, and, on a copy, to be written, plainly and
+ * compressed. */
 #include "fuzz.h"
 
 #include <string.h>
 
 #include "base/size.h"
+#include "disk/memory.h"
 #include "disk/qcow2.h"
 #include "disk/test-trace.h"
 
 /* A table may map the same cluster to terabytes; looking at some of it shows as much. */
 #define LOOK_MAX  (8 * MIB)
 #define READS_MAX 16u
+
+typedef struct {
+    const uint8_t *data;
+    size_t size;
+} Input;
+
+static Disk *open_backing(const char *name, const char *format, gpointer data, GError **error)
+{
+    return pattern_disk_new(name, MIB + 512, 1, 50);
+}
+
+/* The same bytes will do. */
+static Bytes *open_data_file(const char *name, gpointer data, GError **error)
+{
+    const Input *input = data;
+
+    return bytes_open_memory(input->data, input->size, name);
+}
+
+static Disk *open_image(Bytes *bytes, Input *input, GError **error)
+{
+    Qcow2Opener opener = {.open_backing = open_backing, .open_data_file = open_data_file, .data = input};
+
+    return qcow2_open_with(bytes, &opener, error);
+}
 
 static void read_some(Disk *disk)
 {
@@ -27,13 +54,23 @@ static void read_some(Disk *disk)
     }
 }
 
-static void try_reading(const uint8_t *data, size_t size)
+static void try_reading(Input *input)
 {
     g_autoptr(GError) error = NULL;
-    g_autoptr(Disk) disk = qcow2_open(bytes_open_memory(data, size, "fuzz"), &error);
+    g_autoptr(Disk) disk = open_image(bytes_open_memory(input->data, input->size, "fuzz"), input, &error);
 
     if (disk != NULL)
         read_some(disk);
+}
+
+/* A whole cluster and its neighbourhood, so that something is compressed. */
+static void write_clusters(Disk *disk)
+{
+    gsize length = (gsize)MIN(disk_granularity(disk) * 2, disk_size(disk)) & ~(gsize)511;
+    g_autofree guint8 *buffer = g_malloc0(length);
+    g_autoptr(GError) error = NULL;
+
+    disk_pwrite(disk, buffer, length, 0, &error);
 }
 
 static void change(Disk *disk)
@@ -56,26 +93,33 @@ static void change(Disk *disk)
 }
 
 /* What can be opened for writing can be written to, and then be opened again. */
-static void try_writing(const uint8_t *data, size_t size)
+static void try_writing(Input *input, gboolean compress)
 {
-    g_autoptr(Trace) trace = trace_new(data, size);
+    g_autoptr(Trace) trace = trace_new(input->data, input->size);
     g_autoptr(GError) error = NULL;
-    Disk *disk = qcow2_open(trace_bytes(trace), &error);
+    Disk *disk = open_image(trace_bytes(trace), input, &error);
 
     if (disk == NULL)
         return;
+    if (compress)
+        qcow2_compress(disk, 1);
+    write_clusters(disk);
     change(disk);
+    write_clusters(disk);
     read_some(disk);
     disk_close(disk, &error);
     g_assert_no_error(error);
-    disk = qcow2_open(trace_bytes(trace), &error);
+    disk = open_image(trace_bytes(trace), input, &error);
     g_assert_no_error(error);
     disk_free(disk);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    try_reading(data, size);
-    try_writing(data, size);
+    Input input = {.data = data, .size = size};
+
+    try_reading(&input);
+    try_writing(&input, FALSE);
+    try_writing(&input, TRUE);
     return 0;
 }
