@@ -139,7 +139,7 @@ static gboolean open_partial_image(Conversion *c, GError **error)
         c->fresh = c->target != NULL && disk_starts_zero(c->target);
     } else {
         c->report.resumed = extents_total(c->partial->done);
-        c->target = format_open(c->partial->image, create_options_format(job->options)->name, TRUE, error);
+        c->target = create_go_on(c->partial->image, job->options, error);
     }
     if (c->target == NULL)
         return FALSE;

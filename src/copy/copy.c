@@ -405,18 +405,44 @@ static gboolean is_untouched(const CopyJob *job)
            (job->done == NULL || extents_count(job->done) == 0);
 }
 
+/* Whole clusters, where only those are compressed. */
+static guint32 chunk_for(const CopyJob *job, guint32 chunk)
+{
+    guint32 unit = disk_granularity(job->target);
+
+    return disk_compresses(job->target) && unit <= MAX_CHUNK / 2 ? (guint32)round_up(chunk, unit) : chunk;
+}
+
+/* The same for what is known to be zero beside what is read: it is read too. */
+static ChunkQueue *new_queue(const CopyJob *job, guint32 chunk, gboolean zero_is_done)
+{
+    const CopyPlan *plan = job->plan;
+    g_autoptr(Extents) wide = NULL;
+    g_autoptr(Extents) all = NULL;
+    g_autoptr(Extents) read = NULL;
+
+    if (!disk_compresses(job->target) || disk_granularity(job->target) <= SUMS_BLOCK_SIZE)
+        return chunk_queue_new(plan, job->done, chunk, zero_is_done);
+    wide = extents_copy(plan->read);
+    extents_align(wide, disk_granularity(job->target), disk_size(job->target));
+    all = extents_union(plan->read, plan->zero);
+    read = extents_intersect(wide, all);
+    return chunk_queue_new(&(CopyPlan){.read = read, .zero = plan->zero}, job->done, chunk, zero_is_done);
+}
+
 static void disk_run_init(DiskRun *disk, Engine *engine, const CopyJob *job)
 {
     gboolean zero_is_done = job->fresh_target && is_untouched(job);
+    guint32 chunk = chunk_for(job, engine->options.chunk);
 
     disk->engine = engine;
     disk->job = job;
-    disk->queue = chunk_queue_new(job->plan, job->done, engine->options.chunk, zero_is_done);
+    disk->queue = new_queue(job, chunk, zero_is_done);
     disk->share = (WorkerShare){
         .job = job,
         .zero_is_done = zero_is_done,
         .compare = job->compare && sums_settled(job->sums),
-        .chunk = engine->options.chunk,
+        .chunk = chunk,
         .retry = {engine->options.retries, engine->stop, job->meter},
         .limit = engine->options.limit,
         .first_write = &engine->first_write,

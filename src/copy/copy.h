@@ -11,7 +11,9 @@
  * stopped it.
  *
  * Chunks are at most `chunk` bytes and aligned to SUMS_BLOCK_SIZE; one of which some blocks are zero is
- * written as runs. Where the target is not known to start as zero, zero blocks are written with disk_zero().
+ * written as runs.  Where the target compresses, which it does in the thread that writes, chunks are whole
+ * granules, and one that is written at all is written whole. Where the target is not known to start as zero,
+ * zero blocks are written with disk_zero().
  *
  * Memory: threads * chunk, whatever the size of the disk, beside the two disks' own caches.
  */

@@ -3,6 +3,8 @@
  */
 #include "copy/worker.h"
 
+#include <string.h>
+
 #include "base/clock.h"
 #include "base/crash-point.h"
 #include "base/size.h"
@@ -99,6 +101,24 @@ static Need examine_block(Worker *worker, const Chunk *chunk, guint block)
     return share->zero_is_done ? NEED_NOTHING : NEED_ZERO;
 }
 
+/* Where whole granules are compressed, one of which some blocks are written is written whole, as far as it
+ * lies in the chunk. */
+static void widen(Worker *worker, const Chunk *chunk)
+{
+    const Disk *target = worker->share->job->target;
+    guint64 per_granule = disk_granularity(target) / SUMS_BLOCK_SIZE;
+    guint64 base = chunk->offset / SUMS_BLOCK_SIZE;
+    guint count = block_count(chunk), end;
+
+    if (!disk_compresses(target) || per_granule < 2)
+        return;
+    for (guint first = 0; first < count; first = end) {
+        end = (guint)MIN(round_up(base + first + 1, per_granule) - base, count);
+        if (memchr(worker->needs + first, NEED_WRITE, end - first) != NULL)
+            memset(worker->needs + first, NEED_WRITE, end - first);
+    }
+}
+
 static gboolean examine(Worker *worker, const Chunk *chunk, GError **error)
 {
     const WorkerShare *share = worker->share;
@@ -109,6 +129,7 @@ static gboolean examine(Worker *worker, const Chunk *chunk, GError **error)
         return FALSE;
     for (guint block = 0; block < count; block++)
         worker->needs[block] = (guint8)examine_block(worker, chunk, block);
+    widen(worker, chunk);
     return TRUE;
 }
 

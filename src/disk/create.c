@@ -90,6 +90,12 @@ static Disk *create_qcow2(const char *path, guint64 size, const CreateOptions *o
     return NULL;
 }
 
+static void go_on_qcow2(Disk *disk, const CreateOptions *options)
+{
+    if (create_options_compressed(options))
+        qcow2_compress(disk, create_options_level(options));
+}
+
 static Disk *create_vmdk(const char *path, guint64 size, const CreateOptions *options, GError **error)
 {
     const char *usual = create_options_compressed(options) ? "streamOptimized" : "monolithicSparse";
@@ -143,7 +149,8 @@ static const CreateFormat formats[] = {
      .options = qcow2_options,
      .can_compress = TRUE,
      .can_resume = TRUE,
-     .create = create_qcow2},
+     .create = create_qcow2,
+     .go_on = go_on_qcow2},
     {.name = "vmdk", .options = vmdk_options, .can_compress = TRUE, .create = create_vmdk},
 };
 
@@ -415,4 +422,13 @@ char *create_options_to_text(const CreateOptions *options)
 Disk *create_image(const char *path, guint64 size, const CreateOptions *options, GError **error)
 {
     return options->format->create(path, size, options, error);
+}
+
+Disk *create_go_on(const char *path, const CreateOptions *options, GError **error)
+{
+    Disk *disk = format_open(path, options->format->name, TRUE, error);
+
+    if (disk != NULL && options->format->go_on != NULL)
+        options->format->go_on(disk, options);
+    return disk;
 }

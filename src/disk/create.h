@@ -32,6 +32,8 @@ typedef struct {
     gboolean can_compress;
     gboolean can_resume; /* may be opened again and written on where a killed program stopped */
     Disk *(*create)(const char *path, guint64 size, const CreateOptions *options, GError **error);
+    /* Makes an image that was opened again what it was when it was made.  NULL: there is nothing to do. */
+    void (*go_on)(Disk *disk, const CreateOptions *options);
 } CreateFormat;
 
 /* NULL with VF_ERROR_UNSUPPORTED, and what was probably meant, for a format that cannot be made. */
@@ -68,3 +70,6 @@ char *create_options_to_text(const CreateOptions *options);
 
 /* Makes a new image at a local path.  VF_ERROR_CONFLICT when the file exists. */
 Disk *create_image(const char *path, guint64 size, const CreateOptions *options, GError **error);
+
+/* Opens an image that was made with these options, to go on writing to it: compressed, if it was. */
+Disk *create_go_on(const char *path, const CreateOptions *options, GError **error);

@@ -35,6 +35,7 @@ void disk_init(Disk *disk, const DiskOps *ops, const char *name, guint64 size, g
     disk->granularity = granularity == 0 ? SECTOR_SIZE : granularity;
     disk->writable = writable;
     disk->starts_zero = starts_zero;
+    disk->compresses = FALSE;
     disk->counters = (DiskCounters){0};
 }
 
@@ -66,6 +67,11 @@ gboolean disk_is_writable(const Disk *disk)
 guint32 disk_granularity(const Disk *disk)
 {
     return disk->granularity;
+}
+
+gboolean disk_compresses(const Disk *disk)
+{
+    return disk->compresses;
 }
 
 gboolean disk_starts_zero(const Disk *disk)

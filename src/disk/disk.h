@@ -36,7 +36,7 @@ typedef struct Disk Disk;
 typedef enum {
     DISK_EXTENT_DATA, /* must be read */
     DISK_EXTENT_ZERO, /* reads as zero, and storage may be allocated for it */
-    DISK_EXTENT_HOLE, /* nothing is stored for it here; reads as zero, or as the backing file if any */
+    DISK_EXTENT_HOLE, /* nothing is stored for it, nor in a backing file; reads as zero */
 } DiskExtentKind;
 
 typedef struct {
@@ -60,6 +60,8 @@ gboolean disk_is_writable(const Disk *disk);
 /* The unit in which the disk allocates (a cluster, a grain), a power of two >= 512: writes aligned to it are
  * cheapest. */
 guint32 disk_granularity(const Disk *disk);
+/* TRUE when writes of whole granules are compressed, and others are not. */
+gboolean disk_compresses(const Disk *disk);
 /* TRUE when everything not yet written is known to read as zero (a fresh image). */
 gboolean disk_starts_zero(const Disk *disk);
 DiskCounters disk_counters(const Disk *disk);

@@ -41,6 +41,7 @@ struct Disk {
     guint32 granularity;
     gboolean writable;
     gboolean starts_zero;
+    gboolean compresses; /* FALSE until the driver says otherwise */
 
     /* Atomic. */
     DiskCounters counters;

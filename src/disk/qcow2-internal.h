@@ -122,7 +122,6 @@ typedef struct {
     gboolean is_extended; /* L2 entries of 16 bytes, with subclusters */
     guint unit_bits;      /* of what L2 tells apart: a cluster, or a subcluster */
     CodecKind codec;
-    gboolean compress; /* what is written */
     guint level;
     guint64 l2_entries;    /* of one L2 table */
     guint64 l2_span;       /* guest bytes that one L2 table maps */

@@ -269,7 +269,7 @@ gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offs
     Qcow2 *q = (Qcow2 *)disk;
     const guint8 *source = buffer;
 
-    if (!q->compress)
+    if (!disk->compresses)
         return write_plain(q, source, length, offset, error);
     while (length > 0) {
         gboolean whole;

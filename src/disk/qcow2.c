@@ -287,7 +287,7 @@ void qcow2_compress(Disk *disk, guint level)
 {
     Qcow2 *q = (Qcow2 *)disk;
 
-    q->compress = TRUE;
+    disk->compresses = TRUE;
     q->level = level;
 }
 
@@ -346,7 +346,7 @@ static Qcow2 *create(Bytes *bytes, const Qcow2Header *header, const Qcow2Options
     Qcow2 *q = new_disk(bytes, header, options->backing == NULL);
 
     q->backing = options->backing;
-    q->compress = options->compression != QCOW2_PLAIN;
+    q->disk.compresses = options->compression != QCOW2_PLAIN;
     q->level = options->level;
     if (lay_out(q, header, error))
         return q;

@@ -304,6 +304,20 @@ static Disk *create_with(const char *path, const char *text, gboolean compressed
     return disk;
 }
 
+/* As a conversion that goes on does. */
+static void assert_goes_on(const char *path)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(CreateOptions) options = create_options_new(create_format_find("qcow2", &error));
+    Disk *disk;
+
+    g_assert_true(create_options_compress(options, 3, &error));
+    disk = create_go_on(path, options, &error);
+    g_assert_no_error(error);
+    g_assert_true(disk_compresses(disk));
+    image_close(disk);
+}
+
 static void assert_info(const char *path, const char *expected)
 {
     const char *const argv[] = {"qemu-img", "info", "-U", "--output=json", path, NULL};
@@ -328,6 +342,7 @@ static void test_created(void)
     image_close(disk);
     assert_info(base, "\"compression-type\": \"zstd\"");
     assert_info(base, "\"cluster-size\": 32768");
+    assert_goes_on(base);
 
     disk = create_with(path, "backing_file=created-base.qcow2,backing_fmt=qcow2,lazy_refcounts=on", TRUE);
     g_assert_true(disk_pwrite(disk, buffer, 4096, 130 * KIB, &error));

@@ -3,9 +3,9 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "base/proc.h"
 #include "base/size.h"
 #include "disk/format.h"
+#include "disk/memory.h"
 #include "disk/qcow2.h"
 #include "disk/test-image.h"
 
@@ -261,43 +261,53 @@ static void test_format_not_said(void)
     assert_refused(path, FORMAT_FOLLOW_ANY, VF_ERROR_INVALID, "not assumed to be raw");
 }
 
+static Disk *create_on(const char *path, const char *backing)
+{
+    Qcow2Options options = {.backing_file = backing, .backing_format = "qcow2"};
+    g_autoptr(GError) error = NULL;
+    Bytes *bytes = bytes_open_file(path, BYTES_WRITE | BYTES_CREATE, &error);
+    Disk *disk;
+
+    g_assert_no_error(error);
+    if (backing != NULL)
+        options.backing = memory_disk_new("any", MIB);
+    disk = qcow2_create(bytes, MIB, &options, &error);
+    g_assert_no_error(error);
+    return disk;
+}
+
 static void test_chain_limit(void)
 {
-    g_autofree char *last = NULL;
+    g_autofree char *allowed = image_path("deep-63.qcow2");
+    g_autofree char *deeper = image_path("deep-64.qcow2");
+    g_autoptr(GError) error = NULL;
 
     for (guint i = 0; i <= FORMAT_CHAIN_MAX; i++) {
         g_autofree char *name = g_strdup_printf("deep-%u.qcow2", i);
-        g_autofree char *below = g_strdup_printf("deep-%u.qcow2", i - 1);
+        g_autofree char *below = i == 0 ? NULL : g_strdup_printf("deep-%u.qcow2", i - 1);
         g_autofree char *path = image_path(name);
-        g_autoptr(GError) error = NULL;
 
-        disk_free(format_create(path, "qcow2", MIB, &error));
-        g_assert_no_error(error);
-        if (i > 0)
-            rebase(path, below, "qcow2");
-        if (i == FORMAT_CHAIN_MAX - 1)
-            image_close(image_open(path, NULL, FALSE));
-        g_free(g_steal_pointer(&last));
-        last = g_steal_pointer(&path);
+        disk_free(create_on(path, below));
     }
-    {
-        g_autoptr(GError) error = NULL;
-
-        g_assert_null(format_open(last, NULL, FALSE, &error));
-        g_assert_error(error, VF_ERROR, VF_ERROR_INVALID);
-        g_assert_nonnull(strstr(error->message, "more than 64"));
-    }
+    image_close(image_open(allowed, NULL, FALSE));
+    g_assert_null(format_open(deeper, NULL, FALSE, &error));
+    g_assert_error(error, VF_ERROR, VF_ERROR_INVALID);
+    g_assert_nonnull(strstr(error->message, "more than 64"));
 }
 
 /* ---- refusals ---- */
 
+/* Making one takes qemu-img a key derivation, which fails on a busy machine; the header is what matters. */
 static void test_encrypted(void)
 {
-    g_autofree char *path = image_path("luks.qcow2");
+    g_autofree char *path = image_path("encrypted.qcow2");
+    guint32 luks = GUINT32_TO_BE(2), aes = GUINT32_TO_BE(1);
 
-    image_call("qemu-img", "create", "-q", "-f", "qcow2", "--object", "secret,id=s,data=abc", "-o",
-               "encrypt.format=luks,encrypt.key-secret=s,encrypt.iter-time=10", path, "1M", NULL);
+    image_call("qemu-img", "create", "-q", "-f", "qcow2", path, "1M", NULL);
+    image_patch(path, 32, &luks, sizeof luks);
     assert_refused(path, FORMAT_FOLLOW_ANY, VF_ERROR_UNSUPPORTED, "LUKS encryption");
+    image_patch(path, 32, &aes, sizeof aes);
+    assert_refused(path, FORMAT_FOLLOW_ANY, VF_ERROR_UNSUPPORTED, "with encryption");
 }
 
 static void test_unknown_features(void)
