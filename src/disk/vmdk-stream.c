@@ -8,6 +8,10 @@
  * what the header said and where the directory was, and that the end marker closes it all, is what tells a
  * whole stream from one that was cut.  An end marker is a sector of zeros, which a hole in a damaged stream
  * is too: only behind a footer it is the end.
+ *
+ * VMware's open-vmdk goes back when it is done, and so has directory and tables in front and no footer, but
+ * an end marker.  QEMU has them in front as well, and zeros behind the last grain: nothing tells that it was
+ * the last, so that such a file is refused here, and can only be opened as a file.
  */
 #include "disk/vmdk-stream.h"
 
@@ -15,8 +19,10 @@
 #include "disk/vmdk-internal.h"
 #include "disk/vmdk-record.h"
 
-#define PREFACE_SECTORS_MAX ((guint64)(VMDK_DESCRIPTOR_MAX + 65536) / SECTOR_SIZE)
-#define PROGRESS_MAX        128u /* sectors */
+/* Sectors. */
+#define PREFACE_MAX  ((guint64)(VMDK_DESCRIPTOR_MAX + 65536) / SECTOR_SIZE)
+#define OVERHEAD_MAX ((guint64)1 << 32) /* as far as an entry of a table reaches */
+#define PROGRESS_MAX 128u
 
 typedef enum { IN_HEADER, IN_PREFACE, IN_RECORDS, IN_FOOTER, AT_END, FAILED } State;
 
@@ -64,42 +70,64 @@ guint64 vmdk_stream_size(const VmdkStream *stream)
 
 /* --- head and foot ---------------------------------------------------------------------------- */
 
+static gboolean fail_not_in_order(const VmdkStream *stream, GError **error)
+{
+    return vf_fail(error, VF_ERROR_UNSUPPORTED,
+                   "%s: a sparse VMDK that is not made to be read in order, or damaged: open it as a file",
+                   stream->name);
+}
+
+/* What is kept behind the header: up to the end of the descriptor, when there is one. */
+static guint64 preface_sectors(const VmdkHostedHeader *header)
+{
+    guint64 end;
+
+    if (header->descriptor_offset == 0 || header->descriptor_size == 0)
+        return 0;
+    return size_add(header->descriptor_offset - 1, header->descriptor_size, &end) ? end : G_MAXUINT64;
+}
+
+/* After `sectors` of padding, or of tables for those who can seek. */
+static gboolean expect_records(VmdkStream *stream, guint64 sectors)
+{
+    stream->state = IN_RECORDS;
+    stream->want = SECTOR_SIZE;
+    stream->skip = sectors * SECTOR_SIZE;
+    return TRUE;
+}
+
 static gboolean take_header(VmdkStream *stream, const guint8 *sector, GError **error)
 {
     VmdkHostedHeader *header = &stream->header;
 
     if (!vmdk_hosted_header_parse(sector, stream->name, 0, header, error))
         return FALSE;
-    if ((header->flags & VMDK_HOSTED_COMPRESSED) == 0 || header->directory_offset != VMDK_HOSTED_AT_END)
-        return vf_fail(error, VF_ERROR_UNSUPPORTED,
-                       "%s: a sparse VMDK that is not made to be read in order: store it as a file first",
-                       stream->name);
+    if ((header->flags & VMDK_HOSTED_COMPRESSED) == 0)
+        return fail_not_in_order(stream, error);
     if (header->capacity == 0)
         return vf_fail(error, VF_ERROR_INVALID, "%s: its capacity is 0", stream->name);
-    if (header->overhead == 0 || header->overhead > PREFACE_SECTORS_MAX ||
+    if (header->overhead == 0 || header->overhead > OVERHEAD_MAX || preface_sectors(header) > PREFACE_MAX ||
         !range_within(header->descriptor_offset, header->descriptor_size, header->overhead))
         return vf_fail(error, VF_ERROR_INVALID,
                        "%s: a descriptor of %" G_GUINT64_FORMAT " sectors at sector %" G_GUINT64_FORMAT
                        " with the data from sector %" G_GUINT64_FORMAT " on is not possible",
                        stream->name, header->descriptor_size, header->descriptor_offset, header->overhead);
-    stream->state = header->overhead > 1 ? IN_PREFACE : IN_RECORDS;
-    stream->want = MAX((gsize)header->overhead - 1, 1) * SECTOR_SIZE;
-    return TRUE;
+    if (preface_sectors(header) > 0) {
+        stream->state = IN_PREFACE;
+        stream->want = preface_sectors(header) * SECTOR_SIZE;
+        return TRUE;
+    }
+    return expect_records(stream, header->overhead - 1);
 }
 
-/* `preface` begins with sector 1. */
+/* `preface` begins with sector 1 and ends with the descriptor. */
 static gboolean take_preface(VmdkStream *stream, const guint8 *preface, GError **error)
 {
     const VmdkHostedHeader *header = &stream->header;
-
-    stream->state = IN_RECORDS;
-    stream->want = SECTOR_SIZE;
-    if (header->descriptor_offset == 0)
-        return TRUE;
-
     g_autoptr(VmdkDescriptor) descriptor =
         vmdk_descriptor_parse((const char *)preface + (header->descriptor_offset - 1) * SECTOR_SIZE,
                               header->descriptor_size * SECTOR_SIZE, stream->name, error);
+
     if (descriptor == NULL)
         return FALSE;
     if (vmdk_descriptor_has_parent(descriptor))
@@ -107,7 +135,7 @@ static gboolean take_preface(VmdkStream *stream, const guint8 *preface, GError *
                        "%s is the delta of a snapshot, and what is missing in it is in its parent: export "
                        "the whole disk",
                        stream->name);
-    return TRUE;
+    return expect_records(stream, header->overhead - 1 - preface_sectors(header));
 }
 
 static gboolean take_footer(VmdkStream *stream, const guint8 *sector, GError **error)
@@ -182,7 +210,7 @@ static gboolean check_follows(const VmdkStream *stream, const VmdkRecord *record
 
 static gboolean take_end(VmdkStream *stream, GError **error)
 {
-    if (!stream->has_footer)
+    if (!stream->has_footer && stream->header.directory_offset == VMDK_HOSTED_AT_END)
         return fail_record(stream, "the end comes before the footer", error);
     stream->state = AT_END;
     return TRUE;
@@ -236,6 +264,14 @@ static gboolean take_record(VmdkStream *stream, const guint8 *bytes, gsize *ret_
 
 /* --- feeding ---------------------------------------------------------------------------------- */
 
+/* QEMU pads its files with zeros, the first of which look like an end. */
+static gboolean fail_behind_end(const VmdkStream *stream, GError **error)
+{
+    if (stream->header.directory_offset == VMDK_HOSTED_AT_END)
+        return fail_record(stream, "more follows the end", error);
+    return fail_not_in_order(stream, error);
+}
+
 /* Of stream->want bytes; *ret_taken becomes 0 when more are wanted first. */
 static gboolean take(VmdkStream *stream, const guint8 *bytes, gsize *ret_taken, GError **error)
 {
@@ -250,7 +286,7 @@ static gboolean take(VmdkStream *stream, const guint8 *bytes, gsize *ret_taken, 
     case IN_FOOTER:
         return take_footer(stream, bytes, error);
     case AT_END:
-        return fail_record(stream, "more follows the end", error);
+        return fail_behind_end(stream, error);
     case FAILED:
     default:
         return vf_fail(error, VF_ERROR_INTERNAL, "%s: fed after a failure", stream->name);
@@ -328,9 +364,11 @@ gboolean vmdk_stream_end(VmdkStream *stream, GError **error)
 {
     if (stream->state == AT_END && stream->buffer->len == 0)
         return TRUE;
-    return vf_fail(error, VF_ERROR_INTEGRITY,
-                   "%s ends after %" G_GUINT64_FORMAT " bytes without its end marker: it was cut short",
-                   stream->name, stream->position + stream->buffer->len);
+    return vf_fail(
+        error, VF_ERROR_INTEGRITY,
+        "%s ends after %" G_GUINT64_FORMAT
+        " bytes without its end marker: it was cut short, or is no stream and must be opened as a file",
+        stream->name, stream->position + stream->buffer->len);
 }
 
 gboolean vmdk_stream_inflate(const VmdkStreamGrain *grain, const char *name, guint8 *to, GError **error)
