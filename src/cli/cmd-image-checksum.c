@@ -95,7 +95,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
     return TRUE;
 }
 
-const Command image_checksum = {
+const Command command_image_checksum = {
     .name = "image checksum",
     .arguments = "IMAGE...",
     .summary = "print a checksum of what a guest sees, whatever the format",

@@ -131,7 +131,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
     return report.outcome == COMPARE_SAME || command_answer(STATUS_DIFFERENT, error);
 }
 
-const Command image_compare = {
+const Command command_image_compare = {
     .name = "image compare",
     .arguments = "IMAGE1 IMAGE2",
     .summary = "say whether two images have the same contents",

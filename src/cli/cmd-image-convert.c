@@ -179,7 +179,7 @@ static gboolean run(const Command *self, int argc, char **argv, GError **error)
     return convert(&options, &own, error);
 }
 
-const Command image_convert = {
+const Command command_image_convert = {
     .name = "image convert",
     .arguments = "SOURCE TARGET",
     .summary = "convert an image into another format",

@@ -28,6 +28,15 @@ gboolean image_check_arguments(const Options *options, const Command *command, g
                    command->arguments, command->name);
 }
 
+gboolean image_check_output(const char *output, gboolean *json, GError **error)
+{
+    if (g_strcmp0(output, "json") == 0)
+        *json = TRUE;
+    if (output == NULL || *json || strcmp(output, "human") == 0)
+        return TRUE;
+    return vf_fail(error, VF_ERROR_INVALID, "--output=%s: json or human is possible", output);
+}
+
 void image_catch_signals(Session *session)
 {
     session->cancel = cancel_new();

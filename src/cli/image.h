@@ -6,12 +6,19 @@
 #include "cli/session.h"
 #include "copy/copy.h"
 
-extern const Command image_checksum;
-extern const Command image_compare;
-extern const Command image_convert;
+extern const Command command_image_checksum;
+extern const Command command_image_compare;
+extern const Command command_image_convert;
+extern const Command command_image_create;
+extern const Command command_image_info;
+extern const Command command_image_map;
+extern const Command command_image_resize;
 
 /* Exactly `count` arguments, or VF_ERROR_INVALID. */
 gboolean image_check_arguments(const Options *options, const Command *command, guint count, GError **error);
+
+/* --output=json or =human, as scripts give it to qemu-img; NULL is fine. */
+gboolean image_check_output(const char *output, gboolean *json, GError **error);
 
 /* A session of nothing but a Cancel, which signals fire. */
 void image_catch_signals(Session *session);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "base/size.h"
 #include "disk/format.h"
 #include "disk/padded.h"
 
@@ -142,4 +143,38 @@ gboolean image_source_is_made_of(const ImageSource *source, const char *path)
             return TRUE;
     }
     return FALSE;
+}
+
+guint64 image_source_allocated(const ImageSource *source)
+{
+    guint64 bytes = 0;
+
+    for (guint i = 0; i < source->files->len; i++) {
+        struct stat status;
+
+        if (fstat(g_array_index(source->files, SourceFile, i).fd, &status) == 0)
+            bytes += (guint64)status.st_blocks * SECTOR_SIZE;
+    }
+    return bytes;
+}
+
+static int compare_descriptors(gconstpointer a, gconstpointer b)
+{
+    return ((const SourceFile *)a)->fd - ((const SourceFile *)b)->fd;
+}
+
+GPtrArray *image_source_paths(const ImageSource *source)
+{
+    GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
+    g_autoptr(GArray) files = g_array_copy(source->files);
+
+    g_array_sort(files, compare_descriptors);
+    for (guint i = 0; i < files->len; i++) {
+        g_autofree char *link = g_strdup_printf("/proc/self/fd/%d", g_array_index(files, SourceFile, i).fd);
+        char *path = g_file_read_link(link, NULL);
+
+        if (path != NULL)
+            g_ptr_array_add(paths, path);
+    }
+    return paths;
 }

@@ -27,3 +27,8 @@ Json *image_source_identity(const ImageSource *source);
 
 /* TRUE when `path` is one of the files that it is made of. */
 gboolean image_source_is_made_of(const ImageSource *source, const char *path);
+
+/* Bytes that its files take of their file systems. */
+guint64 image_source_allocated(const ImageSource *source);
+/* Paths of its files, in the order in which they were opened. */
+GPtrArray *image_source_paths(const ImageSource *source);

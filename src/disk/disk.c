@@ -178,6 +178,33 @@ gboolean disk_extents(Disk *disk, guint64 offset, guint64 length, GArray *extent
     return disk->ops->extents(disk, offset, length, extents, error);
 }
 
+static gboolean map_by_extents(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error)
+{
+    g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(DiskExtent));
+
+    if (!disk_extents(disk, offset, length, extents, error))
+        return FALSE;
+    for (guint i = 0; i < extents->len; i++) {
+        const DiskExtent *extent = &g_array_index(extents, DiskExtent, i);
+
+        disk_mapping_append(mappings, &(DiskMapping){.offset = extent->offset,
+                                                     .length = extent->length,
+                                                     .kind = extent->kind,
+                                                     .present = extent->kind != DISK_EXTENT_HOLE,
+                                                     .name = disk->name});
+    }
+    return TRUE;
+}
+
+gboolean disk_map(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error)
+{
+    if (!check_range(disk, offset, length, error))
+        return FALSE;
+    if (length == 0)
+        return TRUE;
+    return (disk->ops->map != NULL ? disk->ops->map : map_by_extents)(disk, offset, length, mappings, error);
+}
+
 gboolean disk_flush(Disk *disk, GError **error)
 {
     if (!check_writable(disk, error))
@@ -236,4 +263,24 @@ void disk_extent_append(GArray *extents, guint64 offset, guint64 length, DiskExt
         last->length += length;
     else
         g_array_append_val(extents, extent);
+}
+
+static gboolean continues(const DiskMapping *last, const DiskMapping *next)
+{
+    return last->offset + last->length == next->offset && last->kind == next->kind &&
+           last->present == next->present && last->is_placed == next->is_placed &&
+           last->compressed == next->compressed && last->depth == next->depth && last->name == next->name &&
+           (!last->is_placed || last->place + last->length == next->place);
+}
+
+void disk_mapping_append(GArray *mappings, const DiskMapping *mapping)
+{
+    DiskMapping *last = mappings->len > 0 ? &g_array_index(mappings, DiskMapping, mappings->len - 1) : NULL;
+
+    if (mapping->length == 0)
+        return;
+    if (last != NULL && continues(last, mapping))
+        last->length += mapping->length;
+    else
+        g_array_append_val(mappings, *mapping);
 }

@@ -45,6 +45,19 @@ typedef struct {
     DiskExtentKind kind;
 } DiskExtent;
 
+/* Where a part of a disk lies, for people and scripts. */
+typedef struct {
+    guint64 offset;
+    guint64 length;
+    DiskExtentKind kind;
+    gboolean present;   /* this disk or one of its backing files says what it is */
+    gboolean is_placed; /* `place` is where it lies in the file `name`, byte for byte */
+    gboolean compressed;
+    guint64 place;
+    guint depth;      /* 0: this disk itself; 1: its backing file; ... */
+    const char *name; /* of that file; lives as long as the disk */
+} DiskMapping;
+
 /* What has been asked of a disk since it was opened: tests assert on the I/O issued, `info` prints it. */
 typedef struct {
     guint64 reads, bytes_read;
@@ -75,6 +88,10 @@ gboolean disk_zero(Disk *disk, guint64 offset, guint64 length, GError **error);
 /* Appends DiskExtents that cover [offset, offset + length) exactly, in order, neighbours of one kind merged.
  * A driver that cannot tell answers DISK_EXTENT_DATA for all of it. */
 gboolean disk_extents(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error);
+
+/* Appends DiskMappings that cover the range exactly, in order; neighbours that continue each other are
+ * merged. A driver that cannot say more says what disk_extents() does. */
+gboolean disk_map(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error);
 
 /* Everything that returned before this call is durable afterwards, data and the metadata that find them. */
 gboolean disk_flush(Disk *disk, GError **error);

@@ -21,6 +21,8 @@ typedef struct {
     gboolean (*zero)(Disk *disk, guint64 offset, guint64 length, GError **error);
     /* NULL: all data.  Appends with disk_extent_append(). */
     gboolean (*extents)(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error);
+    /* NULL: what extents says.  Appends with disk_mapping_append(). */
+    gboolean (*map)(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error);
     /* NULL only where pwrite is NULL. */
     gboolean (*flush)(Disk *disk, GError **error);
     /* NULL: unsupported. */
@@ -55,3 +57,6 @@ void disk_fini(Disk *disk);
 
 /* Appends, merged with the last one when it touches it and has the same kind.  length 0 does nothing. */
 void disk_extent_append(GArray *extents, guint64 offset, guint64 length, DiskExtentKind kind);
+
+/* Appends, merged with the last one when it continues that.  length 0 does nothing. */
+void disk_mapping_append(GArray *mappings, const DiskMapping *mapping);

@@ -30,6 +30,17 @@ static gboolean padded_extents(Disk *disk, guint64 offset, guint64 length, GArra
     return TRUE;
 }
 
+static gboolean padded_map(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error)
+{
+    Disk *inner = ((PaddedDisk *)disk)->inner;
+    guint64 stored = MIN(length, disk_size(inner) - offset);
+
+    if (!disk_map(inner, offset, stored, mappings, error))
+        return FALSE;
+    g_array_index(mappings, DiskMapping, mappings->len - 1).length += length - stored;
+    return TRUE;
+}
+
 static void padded_free(Disk *disk)
 {
     PaddedDisk *padded = (PaddedDisk *)disk;
@@ -44,6 +55,7 @@ static const DiskOps padded_ops = {
     .format = "raw",
     .pread = padded_pread,
     .extents = padded_extents,
+    .map = padded_map,
     .free = padded_free,
 };
 

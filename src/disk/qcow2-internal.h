@@ -240,6 +240,7 @@ gboolean qcow2_read_stream(Qcow2 *q, const Qcow2Stream *stream, guint8 *buffer, 
 /* qcow2-read.c: slots; requests need not be whole sectors */
 gboolean qcow2_pread(Disk *disk, void *buffer, gsize length, guint64 offset, GError **error);
 gboolean qcow2_extents(Disk *disk, guint64 offset, guint64 length, GArray *extents, GError **error);
+gboolean qcow2_map_places(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error);
 /* Without the lock. */
 gboolean qcow2_lookup_now(Qcow2 *q, guint64 offset, guint64 length, Qcow2Run *ret, GError **error);
 

@@ -116,3 +116,60 @@ gboolean qcow2_extents(Disk *disk, guint64 offset, guint64 length, GArray *exten
     }
     return TRUE;
 }
+
+static gboolean map_hole(Qcow2 *q, guint64 offset, guint64 length, GArray *mappings, GError **error)
+{
+    guint64 there = backed_length(q, offset, length);
+    g_autoptr(GArray) below = g_array_new(FALSE, FALSE, sizeof(DiskMapping));
+
+    if (there > 0 && !disk_map(q->backing, offset, there, below, error))
+        return FALSE;
+    for (guint i = 0; i < below->len; i++) {
+        DiskMapping *mapping = &g_array_index(below, DiskMapping, i);
+
+        mapping->depth++;
+        disk_mapping_append(mappings, mapping);
+    }
+    disk_mapping_append(mappings, &(DiskMapping){.offset = offset + there,
+                                                 .length = length - there,
+                                                 .kind = DISK_EXTENT_HOLE,
+                                                 .name = q->disk.name});
+    return TRUE;
+}
+
+static DiskMapping mapping_of(const Qcow2 *q, guint64 offset, const Qcow2Run *run)
+{
+    gboolean is_data = run->kind == QCOW2_RUN_DATA || run->kind == QCOW2_RUN_COMPRESSED;
+
+    return (DiskMapping){
+        .offset = offset,
+        .length = run->length,
+        .kind = is_data ? DISK_EXTENT_DATA : DISK_EXTENT_ZERO,
+        .present = TRUE,
+        .is_placed = run->kind == QCOW2_RUN_DATA || run->kind == QCOW2_RUN_ZERO_ALLOCATED,
+        .place = run->host,
+        .compressed = run->kind == QCOW2_RUN_COMPRESSED,
+        .name = run->kind == QCOW2_RUN_DATA ? bytes_name(q->data) : q->disk.name,
+    };
+}
+
+gboolean qcow2_map_places(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error)
+{
+    Qcow2 *q = (Qcow2 *)disk;
+
+    while (length > 0) {
+        Qcow2Run run = {0};
+        DiskMapping mapping;
+
+        if (!qcow2_lookup_now(q, offset, length, &run, error))
+            return FALSE;
+        if (run.kind == QCOW2_RUN_HOLE && !map_hole(q, offset, run.length, mappings, error))
+            return FALSE;
+        mapping = mapping_of(q, offset, &run);
+        if (run.kind != QCOW2_RUN_HOLE)
+            disk_mapping_append(mappings, &mapping);
+        offset += run.length;
+        length -= run.length;
+    }
+    return TRUE;
+}

@@ -168,6 +168,7 @@ static const DiskOps qcow2_ops = {
     .pwrite = qcow2_pwrite,
     .zero = qcow2_zero,
     .extents = qcow2_extents,
+    .map = qcow2_map_places,
     .flush = qcow2_flush,
     .resize = qcow2_resize,
     .free = qcow2_free,

@@ -32,6 +32,27 @@ static gboolean raw_extents(Disk *disk, guint64 offset, guint64 length, GArray *
     return bytes_extents(raw_bytes(disk), offset, length, extents, error);
 }
 
+/* Everything lies where it is, holes too. */
+static gboolean raw_map(Disk *disk, guint64 offset, guint64 length, GArray *mappings, GError **error)
+{
+    g_autoptr(GArray) extents = g_array_new(FALSE, FALSE, sizeof(DiskExtent));
+
+    if (!bytes_extents(raw_bytes(disk), offset, length, extents, error))
+        return FALSE;
+    for (guint i = 0; i < extents->len; i++) {
+        const DiskExtent *extent = &g_array_index(extents, DiskExtent, i);
+
+        disk_mapping_append(mappings, &(DiskMapping){.offset = extent->offset,
+                                                     .length = extent->length,
+                                                     .kind = extent->kind,
+                                                     .present = TRUE,
+                                                     .is_placed = TRUE,
+                                                     .place = extent->offset,
+                                                     .name = disk->name});
+    }
+    return TRUE;
+}
+
 static gboolean raw_flush(Disk *disk, GError **error)
 {
     return bytes_flush(raw_bytes(disk), error);
@@ -57,6 +78,7 @@ static const DiskOps raw_ops = {
     .pwrite = raw_pwrite,
     .zero = raw_zero,
     .extents = raw_extents,
+    .map = raw_map,
     .flush = raw_flush,
     .resize = raw_resize,
     .free = raw_free,
