@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "disk/create.h"
 #include "disk/nbd.h"
+#include "disk/ova.h"
 #include "disk/qcow2.h"
 #include "disk/raw.h"
 #include "disk/vmdk.h"
@@ -191,7 +192,11 @@ Disk *format_open_following(const char *path, const char *format, gboolean writa
     NbdOptions options = {.writable = writable};
     Link link = {.path = path, .follow = follow};
 
-    return is_nbd(path) ? nbd_open(path, &options, error) : open_link(&link, format, writable, error);
+    if (is_nbd(path))
+        return nbd_open(path, &options, error);
+    if (ova_is_path(path) && !writable && (format == NULL || strcmp(format, "vmdk") == 0))
+        return ova_open_path(path, error);
+    return open_link(&link, format, writable, error);
 }
 
 Disk *format_open(const char *path, const char *format, gboolean writable, GError **error)

@@ -5,7 +5,8 @@
 #include "disk/bytes.h"
 
 /* `format` NULL: looks at the first bytes ("QFI\xfb", and those of VMDK), and raw is only assumed when the
- * name says so (.raw, .img, -flat.vmdk) or it is a block device.  `path`: a local file, or an nbd:// URI.
+ * name says so (.raw, .img, -flat.vmdk) or it is a block device.  `path`: a local file, an nbd://
+ * URI, or a disk within an OVA (ova.h): "x.ova:web-disk1.vmdk".
  */
 Disk *format_open(const char *path, const char *format, gboolean writable, GError **error);
 
