@@ -5,8 +5,9 @@
  * Every cluster that something points to is marked; one that is marked twice, unless by compressed clusters
  * only, lies outside the file or is not counted as often as it is marked means that the image is corrupt, and
  * writing to it could destroy data: refused.  A cluster that is counted and not marked is a leak, left behind
- * by a crash: its count is corrected and its storage given back.  The tail, where allocation goes on, is
- * behind the last marked cluster.
+ * by a crash: its count is corrected and its storage given back.  Only where QEMU was interrupted while it
+ * kept counts late (lazy_refcounts, which sets the dirty bit) are counts that are too low corrected as well.
+ * The tail, where allocation goes on, is behind the last marked cluster.
  */
 #include "disk/qcow2-internal.h"
 
@@ -24,6 +25,7 @@ typedef struct {
     guint64 *used;    /* bits */
     guint16 *streams; /* compressed clusters in each; NULL until there is one */
     guint64 tail;
+    gboolean counted_late;
     guint64 *table; /* a cluster of scratch */
     gboolean repaired;
 } Scan;
@@ -178,7 +180,7 @@ static gboolean compare_block(Scan *scan, guint64 region, gboolean *ret_changed,
         guint16 want = wanted_count(scan, base + i);
         guint16 count = GUINT16_FROM_BE(counts[i]);
 
-        if (count < want)
+        if (count < want && !scan->counted_late)
             return fail_corrupt(scan, (base + i) << q->cluster_bits, "cluster", "is in use but not counted",
                                 error);
         if (count != 0 && want == 0) {
@@ -255,9 +257,11 @@ static gboolean run(Scan *scan, GError **error)
     return mark_all(scan, error) && repair_all(scan, error) && cut_tail(scan, error);
 }
 
-gboolean qcow2_check_and_repair(Qcow2 *q, GError **error)
+gboolean qcow2_check_and_repair(Qcow2 *q, gboolean counted_late, GError **error)
 {
-    Scan scan = {.q = q, .n_clusters = div_round_up(bytes_size(q->bytes), q->cluster_size)};
+    Scan scan = {.q = q,
+                 .n_clusters = div_round_up(bytes_size(q->bytes), q->cluster_size),
+                 .counted_late = counted_late};
     gboolean ok;
 
     if (scan.n_clusters / 8 > BITMAP_MAX)

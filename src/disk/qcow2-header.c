@@ -217,10 +217,6 @@ gboolean qcow2_header_check_writable(const Qcow2Header *header, const char *name
         return vf_fail(
             error, VF_ERROR_UNSUPPORTED,
             "%s: qcow2 version 2 can only be read; qemu-img amend -o compat=1.1 makes it version 3", name);
-    if ((header->incompatible & QCOW2_INCOMPATIBLE_DIRTY) != 0)
-        return vf_fail(error, VF_ERROR_INTEGRITY,
-                       "%s was not closed by the program that wrote it; repair it with qemu-img check -r all",
-                       name);
     if ((header->incompatible & QCOW2_INCOMPATIBLE_DATA_FILE) != 0)
         return vf_fail(error, VF_ERROR_UNSUPPORTED, "%s has an external data file: it can only be read",
                        name);
@@ -275,6 +271,14 @@ gboolean qcow2_header_write_tables(Bytes *bytes, const Qcow2Header *header, GErr
 
     encode(header, raw);
     return bytes_pwrite(bytes, raw + 24, 60 - 24, 24, error);
+}
+
+gboolean qcow2_header_clear_dirty(Bytes *bytes, const Qcow2Header *header, GError **error)
+{
+    guint8 raw[8];
+
+    put64(raw, header->incompatible & ~(guint64)QCOW2_INCOMPATIBLE_DIRTY);
+    return bytes_pwrite(bytes, raw, sizeof raw, 72, error) && bytes_flush(bytes, error);
 }
 
 gboolean qcow2_header_clear_autoclear(Bytes *bytes, GError **error)

@@ -178,6 +178,8 @@ gboolean qcow2_header_check_writable(const Qcow2Header *header, const char *name
 gboolean qcow2_header_write(Bytes *bytes, const Qcow2Header *header, GError **error);
 /* Only sizes and places of the tables, in one write within a sector. */
 gboolean qcow2_header_write_tables(Bytes *bytes, const Qcow2Header *header, GError **error);
+/* The dirty bit is the only one that is not as before. */
+gboolean qcow2_header_clear_dirty(Bytes *bytes, const Qcow2Header *header, GError **error);
 gboolean qcow2_header_clear_autoclear(Bytes *bytes, GError **error);
 
 /* qcow2-cache.c, all under lock.  _get and _new return a pinned table. */
@@ -251,8 +253,8 @@ gboolean qcow2_commit(Qcow2 *q, GError **error);
 /* Before every change: checks that, and commits when too much is dirty. */
 gboolean qcow2_make_room(Qcow2 *q, GError **error);
 
-/* qcow2-check.c, before anything runs: sets tail */
-gboolean qcow2_check_and_repair(Qcow2 *q, GError **error);
+/* qcow2-check.c, before anything runs: sets tail.  `counted_late`: refcounts may be too low. */
+gboolean qcow2_check_and_repair(Qcow2 *q, gboolean counted_late, GError **error);
 
 /* qcow2-io.c: slots */
 gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offset, GError **error);

@@ -208,9 +208,13 @@ static gboolean load_l1(Qcow2 *q, const Qcow2Header *header, GError **error)
 static gboolean open_for_writing(Qcow2 *q, const Qcow2Header *header, GError **error)
 {
     guint64 n = header->refcount_table_clusters * (q->cluster_size / sizeof(guint64));
+    gboolean is_dirty = (header->incompatible & QCOW2_INCOMPATIBLE_DIRTY) != 0;
 
     if (!qcow2_top_load(q, &q->refcount_table, header->refcount_table_offset, n, "refcount table", error) ||
-        !qcow2_check_and_repair(q, error))
+        !qcow2_check_and_repair(q, is_dirty, error))
+        return FALSE;
+    /* The counts that were repaired are durable. */
+    if (is_dirty && !qcow2_header_clear_dirty(q->bytes, header, error))
         return FALSE;
     if (header->autoclear != 0 && !qcow2_header_clear_autoclear(q->bytes, error))
         return FALSE;

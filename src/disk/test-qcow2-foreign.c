@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/proc.h"
 #include "base/size.h"
 #include "disk/format.h"
 #include "disk/memory.h"
@@ -295,6 +296,36 @@ static void test_chain_limit(void)
     g_assert_nonnull(strstr(error->message, "more than 64"));
 }
 
+/* ---- crashes ---- */
+
+/* QEMU dies while it counts late: the image is read as it is, and repaired when it is opened for writing. */
+static void test_dirty(void)
+{
+    g_autofree char *path = image_path("dirty.qcow2");
+    const char *const argv[] = {"qemu-io", "-f",    "qcow2", "-c", "write -P 5 100k 700k", "-c", "flush",
+                                "-c",      "abort", path,    NULL};
+    g_autoptr(GError) error = NULL;
+    guint8 buffer[512];
+    Disk *disk;
+
+    image_call("qemu-img", "create", "-q", "-f", "qcow2", "-o", "lazy_refcounts=on", path, "4M", NULL);
+    g_assert_false(proc_run(argv, NULL, NULL, NULL, &error));
+    g_clear_error(&error);
+    g_assert_cmphex(image_peek64(path, 72), ==, 1);
+    disk = image_open(path, NULL, FALSE);
+    g_assert_true(disk_pread(disk, buffer, sizeof buffer, 500 * KIB, &error));
+    g_assert_cmpint(buffer[0], ==, 5);
+    image_close(disk);
+    disk = image_open(path, NULL, TRUE);
+    g_assert_true(disk_pwrite(disk, buffer, sizeof buffer, MIB, &error));
+    image_close(disk);
+    g_assert_cmphex(image_peek64(path, 72), ==, 0);
+    image_check(path);
+    disk = image_open(path, NULL, FALSE);
+    image_assert_as_qemu(disk, path, 64 * KIB);
+    image_close(disk);
+}
+
 /* ---- refusals ---- */
 
 /* Making one takes qemu-img a key derivation, which fails on a busy machine; the header is what matters. */
@@ -399,6 +430,7 @@ int main(int argc, char **argv)
     g_test_add_func("/qcow2-foreign/names-refused", test_names_refused);
     g_test_add_func("/qcow2-foreign/format-not-said", test_format_not_said);
     g_test_add_func("/qcow2-foreign/chain-limit", test_chain_limit);
+    g_test_add_func("/qcow2-foreign/dirty", test_dirty);
     g_test_add_func("/qcow2-foreign/encrypted", test_encrypted);
     g_test_add_func("/qcow2-foreign/unknown-features", test_unknown_features);
     g_test_add_func("/qcow2-foreign/damaged", test_damaged);
