@@ -196,6 +196,11 @@ static gboolean check_file(const ConvertJob *job, GError **error)
                        job->target, job->source->path);
     if (g_file_test(job->target, G_FILE_TEST_EXISTS) && !g_file_test(job->target, G_FILE_TEST_IS_REGULAR))
         return vf_fail(error, VF_ERROR_INVALID, "%s is neither a file nor a block device", job->target);
+    if (create_options_text(job->options, "backing_file", NULL) != NULL)
+        return vf_fail(error, VF_ERROR_UNSUPPORTED,
+                       "%s: a conversion copies the whole disk and needs no backing file; leave backing_file "
+                       "out",
+                       job->target);
     if (job->resume && !format->can_resume)
         return vf_fail(error, VF_ERROR_UNSUPPORTED,
                        "an image of format %s is written from start to end and cannot be resumed",

@@ -33,6 +33,33 @@ def round_trips():
         check(left(folder) == [], left(folder))
 
 
+@TAP.case("compressed qcow2, with every cluster size and kind, and back")
+def compressed():
+    with Folder() as folder:
+        raw = make_raw(folder("source.raw"), 24 * MIB + 512, 3)
+        for cluster in ("512", "64K", "2M"):
+            for kind in ("zlib", "zstd"):
+                image("convert", "-c", "-m", "3", "-O", "qcow2", "-o", f"cluster_size={cluster},compression_type={kind}",
+                      "--verify", raw, folder("a.qcow2"))
+                sound(folder("a.qcow2"))
+                same(raw, "raw", folder("a.qcow2"), "qcow2")
+        refused("compression_type", "convert", "-O", "qcow2", "-o", "compression_type=zstd", raw, folder("b.qcow2"))
+        check(left(folder) == [], left(folder))
+
+
+@TAP.case("chains of backing files become one image; one that leaves the folder is not followed")
+def chains():
+    with Folder() as folder:
+        raw = make_raw(folder("base.raw"), 8 * MIB, 4)
+        qemu("convert", "-c", "-f", "raw", "-O", "qcow2", raw, folder("middle.qcow2"))
+        qemu("create", "-q", "-f", "qcow2", "-b", "middle.qcow2", "-F", "qcow2", folder("top.qcow2"), "12M")
+        run("qemu-io", "-f", "qcow2", "-c", "write -P 3 7M 2M", "-c", "write -z 1M 100k", folder("top.qcow2"))
+        image("convert", "--verify", folder("top.qcow2"), folder("flat.qcow2"))
+        same(folder("top.qcow2"), "qcow2", folder("flat.qcow2"), "qcow2")
+        qemu("rebase", "-u", "-f", "qcow2", "-b", "/etc/passwd", "-F", "raw", folder("top.qcow2"))
+        refused("not in its own folder", "convert", folder("top.qcow2"), folder("stolen.qcow2"))
+
+
 @TAP.case("holes cost nothing: 16 TiB of nothing, and of nearly nothing")
 def sparse():
     with Folder() as folder:
@@ -58,6 +85,8 @@ def wrong():
         refused("did you mean cluster_size", "convert", "-f", "raw", "-O", "qcow2", "-o", "cluster-size=4k",
                 folder("a"), folder("b"))
         refused("did you mean qcow2", "convert", "-f", "raw", "-O", "qcow", folder("a"), folder("b"))
+        refused("leave backing_file", "convert", "-f", "raw", "-O", "qcow2", "-o",
+                "backing_file=x.raw,backing_fmt=raw", folder("a"), folder("b"))
         refused("which format", "convert", "-f", "raw", folder("a"), folder("b"))
         refused("is a part of the source", "convert", "-f", "raw", "-O", "raw", folder("a"), folder("a"))
         os.link(folder("a"), folder("link"))

@@ -53,6 +53,8 @@ def add(name, target_format, *options):
 
 add("kill -9 behind a checkpoint: raw goes on there, and no byte is read again", "raw")
 add("kill -9 behind a checkpoint: qcow2 goes on there, and no byte is read again", "qcow2", "-o", "cluster_size=128K")
+add("kill -9 behind a checkpoint: compressed qcow2 goes on there, and no byte is read again", "qcow2", "-c", "-o",
+    "cluster_size=128K,compression_type=zstd")
 
 
 @TAP.case("what is left of another source or of other options is not gone on with")
