@@ -79,7 +79,7 @@ static void answer(double started, guint64 bytes)
            clock_monotonic() - started, bytes, usage.ru_maxrss);
 }
 
-/* ---- fill ---- */
+/* --- fill --- */
 
 static void fill(const char *path, guint64 size, guint percent)
 {
@@ -106,7 +106,7 @@ static void fill(const char *path, guint64 size, guint percent)
     check(disk_close(raw, &error), &error);
 }
 
-/* ---- copy and delta ---- */
+/* --- copy and delta --- */
 
 static void run_plan(Disk *source, Disk *target, const char *target_path, CopyPlan *plan, gboolean fresh,
                      const CopyOptions *options)
@@ -172,7 +172,7 @@ static void delta(const char *source_name, const char *target_path, guint count,
     answer(started, extents_total(plan->read));
 }
 
-/* ---- the loop ---- */
+/* --- the loop --- */
 
 /* One connection, one request at a time, at most 4 MiB. */
 static void loop(const char *source_uri, const char *target_uri, guint count)

@@ -29,7 +29,7 @@ struct Proc {
     int status; /* valid once reaped */
 };
 
-/* --- starting ---------------------------------------------------------------------------------- */
+/* --- starting --- */
 
 /* Runs in the child: nothing here may allocate or lock. */
 static void set_up_child(gpointer data)
@@ -205,7 +205,7 @@ Proc *proc_spawn(const char *const *argv, const ProcOptions *options, const int 
     return start_for_good(&birth);
 }
 
-/* --- the end of a child ------------------------------------------------------------------------ */
+/* --- the end of a child --- */
 
 GPid proc_pid(const Proc *proc)
 {
@@ -294,7 +294,7 @@ void proc_free(Proc *proc)
     g_free(proc);
 }
 
-/* --- running to the end ------------------------------------------------------------------------ */
+/* --- running to the end --- */
 
 /* One stream of the child. */
 typedef struct {

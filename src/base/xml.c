@@ -224,7 +224,7 @@ guint xml_line(const XmlNode *node)
     return line > 0 ? (guint)line : 0;
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 struct XmlWriter {
     xmlBuffer *buffer;

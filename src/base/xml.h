@@ -10,7 +10,7 @@
 
 #include <glib.h>
 
-/* --- reading ----------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 typedef struct XmlDocument XmlDocument; /* owns every node */
 typedef struct _xmlNode XmlNode;        /* an element; borrowed from its document */
@@ -39,7 +39,7 @@ const char *xml_attribute(XmlNode *node, const char *name);
 const char *xml_xsi_type(XmlNode *node);
 guint xml_line(const XmlNode *node);
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 typedef struct XmlWriter XmlWriter;
 

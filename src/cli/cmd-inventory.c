@@ -7,9 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- VMs
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- VMs --- */
 
 static Json *disks_to_json(const VsphereVm *vm)
 {
@@ -132,8 +130,7 @@ static gboolean print_vms(Vsphere *vsphere, gboolean with_templates, gboolean as
     return TRUE;
 }
 
-/* --- datastores
- * ----------------------------------------------------------------------------------------------------- */
+/* --- datastores --- */
 
 static Json *datastore_to_json(const VsphereDatastore *datastore)
 {

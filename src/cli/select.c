@@ -34,9 +34,7 @@ static gboolean same_name(const char *ref, const char *name)
     return g_strcmp0(slash != NULL ? slash + 1 : ref, name) == 0;
 }
 
-/* --- specs
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- specs --- */
 
 /* Drops what --vm does not name; each name must have been there. */
 static gboolean keep_named(GPtrArray *specs, char **names, GError **error)
@@ -87,8 +85,7 @@ GPtrArray *select_specs(const Session *session, const Options *options, GError *
     return g_steal_pointer(&specs);
 }
 
-/* --- migrations
- * ----------------------------------------------------------------------------------------------------- */
+/* --- migrations --- */
 
 /* What the spec called the VM when the migration was made. */
 static gboolean was_called(const StoreVm *vm, const char *ref)

@@ -134,9 +134,7 @@ Json *status_to_json(const Session *session, const Selected *selected, GError **
     return g_steal_pointer(&json);
 }
 
-/* --- text
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- text --- */
 
 static void add_row(Table *table, const Json *vm)
 {

@@ -36,8 +36,7 @@ static char *log_path(const Session *session, gint64 id, GError **error)
     return g_strdup_printf("%s/%" G_GINT64_FORMAT ".log", folder, id);
 }
 
-/* --- one, here
- * ------------------------------------------------------------------------------------------------------ */
+/* --- one, here --- */
 
 typedef struct {
     Display *display;
@@ -77,8 +76,7 @@ gboolean work_run_one(Session *session, gint64 id, GError **error)
     return migration_run(&context, id, error);
 }
 
-/* --- several, each in a process
- * ------------------------------------------------------------------------------------- */
+/* --- several, each in a process --- */
 
 typedef struct {
     gint64 id;

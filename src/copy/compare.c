@@ -14,7 +14,7 @@ typedef struct {
     CompareReport report;
 } Compare;
 
-/* ---- contents ---- */
+/* --- contents --- */
 
 /* What lies behind a disk's end is zero. */
 static gboolean read_side(const WalkJob *walk, WalkPiece *piece, Disk *disk, guint8 *buffer, GError **error)
@@ -75,7 +75,7 @@ static gboolean compare_contents(Compare *compare, GError **error)
     return where != NULL && walk_run(&compare->walk, error);
 }
 
-/* ---- what is allocated ---- */
+/* --- what is allocated --- */
 
 /* Where the maps of [offset, offset + length) begin to differ; the end when they do not. */
 static gboolean first_other_status(const CompareJob *job, guint64 offset, guint64 length, guint64 *ret_offset,

@@ -48,7 +48,7 @@ void content_hash_finish(ContentHash *hash, guint64 size, char text[CONTENT_HASH
                (guint64)result.high64, (guint64)result.low64);
 }
 
-/* ---- from the sums of a copy ---- */
+/* --- from the sums of a copy --- */
 
 static gboolean add_sums(ContentHash *hash, Sums *sums, guint64 first, guint count, GError **error)
 {
@@ -81,7 +81,7 @@ gboolean content_hash_of_sums(Sums *sums, char text[CONTENT_HASH_TEXT], GError *
     return TRUE;
 }
 
-/* ---- of a disk ---- */
+/* --- of a disk --- */
 
 typedef struct {
     WalkJob walk;

@@ -45,7 +45,7 @@ static void begin_phase(Conversion *c, const char *phase)
     c->phase = phase;
 }
 
-/* ---- the work, in place or not ---- */
+/* --- the work, in place or not --- */
 
 static gboolean on_checkpoint(const Extents *done, gpointer data, GError **error)
 {
@@ -117,7 +117,7 @@ static gboolean fill_target(Conversion *c, const char *path, GError **error)
     return !c->job->verify || verify(c, path, error);
 }
 
-/* ---- a file ---- */
+/* --- a file --- */
 
 /* What must be the same for another run to go on with what this one leaves. */
 static char *identity_of(const ConvertJob *job)
@@ -223,7 +223,7 @@ static gboolean convert_to_file(Conversion *c, GError **error)
     return FALSE;
 }
 
-/* ---- in place ---- */
+/* --- in place --- */
 
 static gboolean is_device(const char *path)
 {

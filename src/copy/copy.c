@@ -68,7 +68,7 @@ struct Engine {
     guint64 finished; /* lock: of `work` */
 };
 
-/* ---- errors ---- */
+/* --- errors --- */
 
 /* Takes over `error`. */
 static void engine_fail(Engine *engine, GError *error)
@@ -89,7 +89,7 @@ static void disk_run_fail(DiskRun *disk, GError *error)
     engine_fail(disk->engine, error);
 }
 
-/* ---- workers ---- */
+/* --- workers --- */
 
 static void count_finished(Engine *engine, guint64 bytes)
 {
@@ -134,7 +134,7 @@ static gpointer worker_main(gpointer data)
     return NULL;
 }
 
-/* ---- checkpoints ---- */
+/* --- checkpoints --- */
 
 static gboolean make_durable(DiskRun *disk, gboolean settle, GError **error)
 {
@@ -178,7 +178,7 @@ static void checkpoint_if_due(DiskRun *disk)
     disk->checkpoint_due = g_get_monotonic_time() + (gint64)disk->engine->options.checkpoint_ms * 1000;
 }
 
-/* ---- one disk from start to end ---- */
+/* --- one disk from start to end --- */
 
 static void start_threads(DiskRun *disk)
 {
@@ -251,7 +251,7 @@ static void disk_run_end(DiskRun *disk)
         disk_run_fail(disk, error);
 }
 
-/* ---- the coordinator ---- */
+/* --- the coordinator --- */
 
 static gboolean stopping(const Engine *engine)
 {
@@ -336,7 +336,7 @@ static void coordinate(Engine *engine)
     }
 }
 
-/* ---- before the start ---- */
+/* --- before the start --- */
 
 static gboolean check_aligned(const Extents *set, const CopyJob *job, GError **error)
 {

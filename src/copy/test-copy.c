@@ -100,7 +100,7 @@ static void assert_arrived(Trip *trip)
     g_assert_true(extents_contains(trip->committed, 0, disk_size(trip->source)));
 }
 
-/* ---- what must work ---- */
+/* --- what must work --- */
 
 static void test_many_disks(void)
 {
@@ -272,7 +272,7 @@ static void test_compare(void)
     assert_arrived(&trip);
 }
 
-/* ---- interruption ---- */
+/* --- interruption --- */
 
 static void test_resume(void)
 {
@@ -352,7 +352,7 @@ static void test_cancel(void)
     assert_arrived(&trip);
 }
 
-/* ---- errors ---- */
+/* --- errors --- */
 
 typedef struct {
     HookEvent event;

@@ -10,7 +10,7 @@
 
 #define PIECE 65536u
 
-/* ---- hooks ---- */
+/* --- hooks --- */
 
 typedef struct {
     Disk disk;
@@ -87,7 +87,7 @@ Disk *hook_disk_new(Disk *inner, Hook hook, gpointer data)
     return &self->disk;
 }
 
-/* ---- durability ---- */
+/* --- durability --- */
 
 typedef struct {
     Disk disk;
@@ -170,7 +170,7 @@ Disk *durable_disk_view(Disk *disk)
     return ((DurableDisk *)disk)->platter;
 }
 
-/* ---- contents ---- */
+/* --- contents --- */
 
 static void assert_same_range(Disk *a, Disk *b, guint64 start, guint64 end)
 {

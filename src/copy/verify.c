@@ -37,7 +37,7 @@ typedef struct {
     GError *error; /* the first */
 } Verifier;
 
-/* ---- looking ---- */
+/* --- looking --- */
 
 typedef struct {
     Verifier *verifier;
@@ -173,7 +173,7 @@ static gboolean look_at_piece(Looker *looker, const Chunk *piece, GError **error
     return TRUE;
 }
 
-/* ---- threads ---- */
+/* --- threads --- */
 
 /* Takes over `error`. */
 static void verifier_fail(Verifier *verifier, GError *error)
@@ -253,7 +253,7 @@ static void run_threads(Verifier *verifier)
         g_thread_join(threads[i]);
 }
 
-/* ---- the whole ---- */
+/* --- the whole --- */
 
 void verify_report_clear(VerifyReport *report)
 {

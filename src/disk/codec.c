@@ -43,7 +43,7 @@ static Codec *codec_get(void)
     return codec;
 }
 
-/* ---- decompressing: the number of bytes that came out, or why not ---- */
+/* --- decompressing: the number of bytes that came out, or why not --- */
 
 static const char *inflate(gboolean is_bare, const void *in, gsize in_length, void *out, gsize out_length,
                            gsize *ret_length)
@@ -112,7 +112,7 @@ gboolean codec_decompress(CodecKind kind, const void *in, gsize in_length, void 
     return TRUE;
 }
 
-/* ---- compressing ---- */
+/* --- compressing --- */
 
 static gsize deflate(gboolean is_bare, guint level, const void *in, gsize in_length, void *out, gsize out_max)
 {

@@ -18,7 +18,7 @@ struct CreateOptions {
     char *name;
 };
 
-/* --- the formats */
+/* --- the formats --- */
 
 static Bytes *new_file(const char *path, GError **error)
 {
@@ -194,7 +194,7 @@ char *create_format_help(const CreateFormat *format)
     return g_string_free(text, FALSE);
 }
 
-/* --- what was said */
+/* --- what was said --- */
 
 static int compare_keys(gconstpointer a, gconstpointer b, gpointer data)
 {

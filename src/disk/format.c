@@ -50,7 +50,7 @@ static const char *probe(Bytes *bytes, const char *path, gboolean may_be_raw)
     return may_be_raw && is_called_raw(path) ? "raw" : NULL;
 }
 
-/* ---- what an image names ---- */
+/* --- what an image names --- */
 
 static char *folder_of(const char *path)
 {
@@ -136,7 +136,7 @@ static Disk *open_backing(const char *name, const char *format, gpointer data, G
     return path == NULL ? NULL : open_link(&link, format, FALSE, error);
 }
 
-/* ---- opening ---- */
+/* --- opening --- */
 
 static Disk *fail_format(const Link *link, const char *format, gboolean writable, GError **error)
 {

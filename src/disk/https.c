@@ -27,7 +27,7 @@ typedef struct {
     gint64 length;     /* of a HEAD */
 } Reply;
 
-/* --- what an answer means --------------------------------------------------------------------- */
+/* --- what an answer means --- */
 
 /* A host says in many words that a running machine has its hand on a file. */
 static gboolean speaks_of_lock(const HttpAnswer *answer)
@@ -112,7 +112,7 @@ static gboolean check_partial(const HttpsBytes *https, const HttpAnswer *answer,
     return TRUE;
 }
 
-/* --- requests --------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 /* Bytes count only when their headers are right; when the connection broke behind them, they count all the
  * same. */
@@ -186,7 +186,7 @@ static gboolean get_head(HttpsBytes *https, Reply *reply, GError **error)
     return TRUE;
 }
 
-/* --- patience --------------------------------------------------------------------------------- */
+/* --- patience --- */
 
 typedef struct {
     guint failures; /* since the last byte that came */
@@ -257,7 +257,7 @@ static gboolean read_size(HttpsBytes *https, GError **error)
     }
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static void https_free(Bytes *bytes)
 {

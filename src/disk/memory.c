@@ -16,7 +16,7 @@
 #define TEMPLATE     MIB
 #define STAMP_PERIOD 4096u
 
-/* ---- memory ---- */
+/* --- memory --- */
 
 typedef struct {
     Disk disk;
@@ -153,7 +153,7 @@ Disk *memory_disk_new(const char *name, guint64 size)
     return &memory->disk;
 }
 
-/* ---- pattern ---- */
+/* --- pattern --- */
 
 typedef struct {
     Disk disk;
@@ -255,7 +255,7 @@ Disk *pattern_disk_new(const char *name, guint64 size, guint32 seed, guint data_
     return &pattern->disk;
 }
 
-/* ---- fault ---- */
+/* --- fault --- */
 
 /* A countdown: calls that still succeed; negative means that all do. */
 typedef struct {

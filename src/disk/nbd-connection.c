@@ -26,7 +26,7 @@ gboolean nbd_connection_is_broken(const NbdConnection *connection)
            nbd_aio_is_closed(connection->nbd) == 1;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static gboolean fail_connect(GError **error, const char *uri)
 {
@@ -123,7 +123,7 @@ const NbdExport *nbd_connection_export(const NbdConnection *connection)
     return &connection->export;
 }
 
-/* --- requests --------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 typedef struct {
     const NbdConnection *connection;

@@ -56,7 +56,7 @@ static VfErrorClass io_class(const NbdDisk *nbd)
     return nbd->disk.writable ? VF_ERROR_TARGET_IO : VF_ERROR_SOURCE_IO;
 }
 
-/* --- the pool --------------------------------------------------------------------------------- */
+/* --- the pool --- */
 
 static Slot *find_idle(NbdDisk *nbd)
 {
@@ -117,7 +117,7 @@ static gboolean connect_slot(NbdDisk *nbd, Slot *slot, guint timeout_ms, GError 
     return TRUE;
 }
 
-/* --- requests --------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static gboolean run_once(NbdDisk *nbd, Slot *slot, const NbdRequest *request, GError **error)
 {
@@ -164,7 +164,7 @@ static gboolean run(NbdDisk *nbd, const NbdRequest *request, GError **error)
     return ok;
 }
 
-/* --- slots of the driver ---------------------------------------------------------------------- */
+/* --- slots of the driver --- */
 
 static gboolean nbd_disk_pread(Disk *disk, void *buffer, gsize length, guint64 offset, GError **error)
 {
@@ -334,7 +334,7 @@ static const DiskOps nbd_ops_without_zero = {
     .free = nbd_disk_free,
 };
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static gboolean check_export(const NbdExport *export, const char *uri, const NbdOptions *options,
                              GError **error)

@@ -33,8 +33,7 @@ struct OvaWriter {
     guint64 first_disk; /* where its header lies */
 };
 
-/* --- room ------------------------------------------------------------------------------------------------
- */
+/* --- room --- */
 
 /* What file systems and manifests can bear. */
 static char *stem_of(const Machine *machine)
@@ -104,8 +103,7 @@ void ova_writer_free(OvaWriter *w)
     g_free(w);
 }
 
-/* --- disks -----------------------------------------------------------------------------------------------
- */
+/* --- disks --- */
 
 /* Where the header of the next disk goes: behind the file so far, which the last disk has ended. */
 static guint64 next_header(const OvaWriter *w)
@@ -149,8 +147,7 @@ Disk *ova_writer_next_disk(OvaWriter *w, GError **error)
                               round_up(disk->size, SECTOR_SIZE), text, w->level, error);
 }
 
-/* --- the end ---------------------------------------------------------------------------------------------
- */
+/* --- the end --- */
 
 static gboolean put_header(OvaWriter *w, const char *name, guint64 size, guint64 at, GError **error)
 {

@@ -47,8 +47,7 @@ void ova_free(Ova *ova)
     g_free(ova);
 }
 
-/* --- members ---------------------------------------------------------------------------------------------
- */
+/* --- members --- */
 
 static const TarMember *find_member(const Ova *ova, const char *name)
 {
@@ -120,8 +119,7 @@ static const TarMember *find_by_suffix(const Ova *ova, const char *suffix, gbool
     return found;
 }
 
-/* --- the manifest: lines "SHA256(web.ovf)= 0123..." ------------------------------------------------------
- */
+/* --- the manifest: lines "SHA256(web.ovf)= 0123..." --- */
 
 static gboolean parse_type(const char *word, GChecksumType *ret)
 {
@@ -240,8 +238,7 @@ static gboolean verify_envelope(const Ova *ova, GError **error)
     return TRUE;
 }
 
-/* --- the envelope ----------------------------------------------------------------------------------------
- */
+/* --- the envelope --- */
 
 static gboolean read_envelope(Ova *ova, GError **error)
 {
@@ -313,8 +310,7 @@ const char *ova_disk_file(const Ova *ova, const char *key)
     return NULL;
 }
 
-/* --- disks -----------------------------------------------------------------------------------------------
- */
+/* --- disks --- */
 
 static const char *only_disk(const Ova *ova, GError **error)
 {
@@ -357,8 +353,7 @@ Disk *ova_open_disk(const Ova *ova, const char *name, GError **error)
     return name != NULL ? vmdk_open(name, &opener, NULL, error) : NULL;
 }
 
-/* --- paths ------------------------------------------------------------------------------------------------
- */
+/* --- paths --- */
 
 #define SUFFIX ".ova"
 

@@ -10,8 +10,7 @@
 #include "disk/bytes.h"
 #include "disk/ovf.h"
 
-/* --- reading ---------------------------------------------------------------------------------------------
- */
+/* --- reading --- */
 
 typedef struct Ova Ova;
 
@@ -39,8 +38,7 @@ Disk *ova_open_path(const char *path, GError **error);
  * VF_ERROR_INTEGRITY names the member; VF_ERROR_NOT_FOUND when there is no manifest. */
 gboolean ova_verify(const Ova *ova, const Cancel *cancel, GError **error);
 
-/* --- writing ---------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 typedef struct OvaWriter OvaWriter;
 
@@ -60,8 +58,7 @@ Disk *ova_writer_next_disk(OvaWriter *writer, GError **error);
 /* All disks are closed.  Reads them once more for their checksums. */
 gboolean ova_finish(OvaWriter *writer, const Cancel *cancel, GError **error);
 
-/* --- both ------------------------------------------------------------------------------------------------
- */
+/* --- both --- */
 
 /* The checksum of all of `bytes`, as hexadecimal digits. */
 char *ova_checksum(Bytes *bytes, GChecksumType type, const Cancel *cancel, GError **error);

@@ -55,8 +55,7 @@ static gboolean G_GNUC_PRINTF(4, 5)
     return vf_fail(error, VF_ERROR_INVALID, "%s: line %u: %s", p->name, xml_line(node), reason);
 }
 
-/* --- numbers ---------------------------------------------------------------------------------------------
- */
+/* --- numbers --- */
 
 static gboolean parse_number(const char *text, guint64 max, guint64 *ret)
 {
@@ -95,8 +94,7 @@ static gboolean parse_amount(const char *number, const char *unit, guint64 max, 
            *ret <= max;
 }
 
-/* --- disks and their files -------------------------------------------------------------------------------
- */
+/* --- disks and their files --- */
 
 /* The element `name` in `section` whose attribute is `value`. */
 static XmlNode *find_by(const XmlNode *section, const char *name, const char *attribute, const char *value)
@@ -146,8 +144,7 @@ static gboolean find_file(const Parser *p, XmlNode *node, OvfDisk *disk, GError 
     return TRUE;
 }
 
-/* --- controllers -----------------------------------------------------------------------------------------
- */
+/* --- controllers --- */
 
 static guint resource_type(XmlNode *item)
 {
@@ -204,8 +201,7 @@ static gint bus_of(const Parser *p, XmlNode *controller)
     return (gint)bus;
 }
 
-/* --- items -----------------------------------------------------------------------------------------------
- */
+/* --- items --- */
 
 /* "ovf:/disk/vmdisk1", "/disk/vmdisk1" */
 static const char *disk_id_of(XmlNode *item)
@@ -294,8 +290,7 @@ static gboolean read_item(const Parser *p, XmlNode *item, GError **error)
     }
 }
 
-/* --- the system ------------------------------------------------------------------------------------------
- */
+/* --- the system --- */
 
 static void read_config(Machine *machine, XmlNode *hardware)
 {

@@ -43,8 +43,7 @@ static const MachineNic *nic_at(const Machine *machine, guint index)
     return g_ptr_array_index(machine->nics, index);
 }
 
-/* --- sections before the hardware ------------------------------------------------------------------------
- */
+/* --- sections before the hardware --- */
 
 static void write_references(XmlWriter *xml, const Machine *machine, const OvfDisk *files)
 {
@@ -118,8 +117,7 @@ static void write_system(XmlWriter *xml, const Machine *machine)
     xml_close(xml);
 }
 
-/* --- the hardware: elements of an Item come in the order of the alphabet ---------------------------------
- */
+/* --- the hardware: elements of an Item come in the order of the alphabet --- */
 
 static void write_cpus_and_memory(XmlWriter *xml, const Machine *machine)
 {
@@ -253,8 +251,7 @@ static void write_hardware(XmlWriter *xml, const Machine *machine, guint hw_vers
     xml_close(xml);
 }
 
-/* --- the envelope ----------------------------------------------------------------------------------------
- */
+/* --- the envelope --- */
 
 static void open_envelope(XmlWriter *xml)
 {

@@ -151,7 +151,7 @@ Qcow2Table *qcow2_table_get(Qcow2 *q, guint64 offset, Qcow2TableKind kind, GErro
     return NULL;
 }
 
-/* ---- the tables on top ---- */
+/* --- the tables on top --- */
 
 static gsize count_pages(guint64 n)
 {

@@ -138,7 +138,7 @@ gboolean qcow2_extensions_read(Bytes *bytes, Qcow2Header *header, GError **error
     return read_all(bytes, header, end, error) && read_backing_file(bytes, header, end, error);
 }
 
-/* ---- writing ---- */
+/* --- writing --- */
 
 /* Big-endian, wherever it lies. */
 static void put32(guint8 *at, guint32 value)

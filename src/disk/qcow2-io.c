@@ -19,7 +19,7 @@ static guint64 to_l2_end(const Qcow2 *q, guint64 offset, guint64 length)
     return MIN(length, q->l2_span - offset % q->l2_span);
 }
 
-/* ---- claims, under the lock ---- */
+/* --- claims, under the lock --- */
 
 static gboolean is_claimed(const Qcow2 *q, const Qcow2Claim *wanted)
 {
@@ -45,7 +45,7 @@ static void drop_claim(Qcow2 *q, const Qcow2Claim *claim)
     g_cond_broadcast(&q->changed);
 }
 
-/* ---- writing ---- */
+/* --- writing --- */
 
 /* One write of a run: where it goes, and what must be done when it is there. */
 typedef struct {
@@ -185,7 +185,7 @@ static gboolean write_plain(Qcow2 *q, const guint8 *source, gsize length, guint6
     return TRUE;
 }
 
-/* ---- writing what was compressed ---- */
+/* --- writing what was compressed --- */
 
 /* A stream for a whole cluster that has no plain storage; `ret_placed` says whether it has none.  Takes and
  * drops the lock. */
@@ -285,7 +285,7 @@ gboolean qcow2_pwrite(Disk *disk, const void *buffer, gsize length, guint64 offs
     return TRUE;
 }
 
-/* ---- zeroing ---- */
+/* --- zeroing --- */
 
 static gboolean flag_zero(Qcow2 *q, guint64 offset, guint64 length, GError **error)
 {

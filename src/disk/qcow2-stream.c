@@ -58,7 +58,7 @@ void qcow2_streams_fini(Qcow2 *q)
     g_mutex_clear(&q->inflated_lock);
 }
 
-/* ---- where they go ---- */
+/* --- where they go --- */
 
 gboolean qcow2_place_stream(Qcow2 *q, Qcow2Stream *stream, GError **error)
 {
@@ -84,7 +84,7 @@ gboolean qcow2_place_stream(Qcow2 *q, Qcow2Stream *stream, GError **error)
     return TRUE;
 }
 
-/* ---- reading ---- */
+/* --- reading --- */
 
 static gboolean inflate(Qcow2 *q, const Qcow2Stream *stream, guint8 *buffer, GError **error)
 {

@@ -44,8 +44,7 @@ static gboolean G_GNUC_PRINTF(3, 4) fail(const Reader *r, GError **error, const 
                    r->at, reason);
 }
 
-/* --- headers ---------------------------------------------------------------------------------------------
- */
+/* --- headers --- */
 
 static guint32 checksum_of(const guint8 *block)
 {
@@ -87,8 +86,7 @@ static char *name_in(const guint8 *block)
     return g_steal_pointer(&name);
 }
 
-/* --- extensions ------------------------------------------------------------------------------------------
- */
+/* --- extensions --- */
 
 static char *read_text(const Reader *r, guint64 size, GError **error)
 {
@@ -144,8 +142,7 @@ static gboolean read_long_name(Reader *r, guint64 size, GError **error)
     return r->name != NULL;
 }
 
-/* --- members ---------------------------------------------------------------------------------------------
- */
+/* --- members --- */
 
 static gboolean check_name(const Reader *r, const char *name, GError **error)
 {
@@ -263,8 +260,7 @@ GPtrArray *tar_read(Bytes *bytes, GError **error)
     return ok ? g_steal_pointer(&members) : NULL;
 }
 
-/* --- writing ---------------------------------------------------------------------------------------------
- */
+/* --- writing --- */
 
 static void put_text(guint8 *field, const char *text)
 {

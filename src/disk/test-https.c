@@ -12,7 +12,7 @@
 
 #define FILE_SIZE (3 * MIB + 100)
 
-/* --- Content-Range ---------------------------------------------------------------------------- */
+/* --- Content-Range --- */
 
 static void test_content_range(void)
 {
@@ -50,7 +50,7 @@ static void test_content_range(void)
     }
 }
 
-/* --- a server that can be told to do wrong ---------------------------------------------------- */
+/* --- a server that can be told to do wrong --- */
 
 typedef enum {
     RIGHT,
@@ -233,7 +233,7 @@ static void assert_reads(Fixture *fixture, Bytes *bytes, gsize length, guint64 o
     g_assert_cmpint(memcmp(buffer, fixture->data + offset, length), ==, 0);
 }
 
-/* --- what is read ----------------------------------------------------------------------------- */
+/* --- what is read --- */
 
 static void test_read(Fixture *fixture, gconstpointer data)
 {
@@ -305,7 +305,7 @@ static void test_relogin(Fixture *fixture, gconstpointer data)
     g_assert_cmpint(fixture->logins, ==, 1);
 }
 
-/* --- what is refused -------------------------------------------------------------------------- */
+/* --- what is refused --- */
 
 static const struct {
     Mode mode;
@@ -386,7 +386,7 @@ static void test_cancel(Fixture *fixture, gconstpointer data)
     g_assert_error(error, VF_ERROR, VF_ERROR_CANCELLED);
 }
 
-/* --- a server that we did not write ----------------------------------------------------------- */
+/* --- a server that we did not write --- */
 
 static Bytes *open_patiently(HttpClient *client, const char *url, GError **error)
 {

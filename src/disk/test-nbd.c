@@ -152,7 +152,7 @@ static void assert_extents(Disk *disk, const DiskExtent *expected, guint n_expec
     }
 }
 
-/* --- reading and writing ---------------------------------------------------------------------- */
+/* --- reading and writing --- */
 
 static void exercise(Disk *disk)
 {
@@ -274,7 +274,7 @@ static void test_threads(Fixture *fixture, gconstpointer shared)
     g_assert_true(disk_close(disk, &error));
 }
 
-/* --- what changed ----------------------------------------------------------------------------- */
+/* --- what changed --- */
 
 static void test_dirty_bitmap(Fixture *fixture, gconstpointer data)
 {
@@ -303,7 +303,7 @@ static void test_dirty_bitmap(Fixture *fixture, gconstpointer data)
     assert_extents(disk, expected, G_N_ELEMENTS(expected));
 }
 
-/* --- servers that go away --------------------------------------------------------------------- */
+/* --- servers that go away --- */
 
 static gpointer restart_later(gpointer data)
 {

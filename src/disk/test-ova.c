@@ -10,8 +10,7 @@
 
 #define GRAIN ((guint64)64 * KIB)
 
-/* --- a machine -------------------------------------------------------------------------------------------
- */
+/* --- a machine --- */
 
 static void add_disk(Machine *machine, const char *key, const char *controller, gint bus, gint unit,
                      guint64 size)
@@ -117,8 +116,7 @@ static Ova *open_archive(const VmdkFixture *fixture, GError **error)
     return bytes != NULL ? ova_open(bytes, error) : NULL;
 }
 
-/* --- there and back --------------------------------------------------------------------------------------
- */
+/* --- there and back --- */
 
 static void check_machine(const Machine *seen, const Machine *machine)
 {
@@ -205,8 +203,7 @@ static void test_path(VmdkFixture *fixture, gconstpointer data)
     g_assert_cmpuint(disk_size(disk), ==, 5 * MIB + 3 * SECTOR_SIZE);
 }
 
-/* --- others look at it -----------------------------------------------------------------------------------
- */
+/* --- others look at it --- */
 
 static void test_python(VmdkFixture *fixture, gconstpointer data)
 {
@@ -314,8 +311,7 @@ static void test_tar_large(VmdkFixture *fixture, gconstpointer data)
     g_assert_cmpuint(((const TarMember *)g_ptr_array_index(members, 0))->size, ==, 20 * GIB);
 }
 
-/* --- what is refused -------------------------------------------------------------------------------------
- */
+/* --- what is refused --- */
 
 static void refuse(const VmdkFixture *fixture, const char *prepare, VfErrorClass class, const char *part)
 {

@@ -194,7 +194,7 @@ static void test_noise(void)
     image_close(disk);
 }
 
-/* ---- many threads ---- */
+/* --- many threads --- */
 
 #define THREADS 4u
 
@@ -250,7 +250,7 @@ static void test_threads(gconstpointer data)
     g_remove(path);
 }
 
-/* ---- power cuts ---- */
+/* --- power cuts --- */
 
 /* Wherever the power is cut, QEMU finds no error in the image, at worst leaks, and all that was flushed. */
 static void test_power_cuts(void)
@@ -289,7 +289,7 @@ static void test_power_cuts(void)
     disk_free(disk);
 }
 
-/* ---- what is said at creation ---- */
+/* --- what is said at creation --- */
 
 static Disk *create_with(const char *path, const char *text, gboolean compressed)
 {

@@ -92,7 +92,7 @@ static int qemu_check(const char *path)
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* ---- power cuts ---- */
+/* --- power cuts --- */
 
 #define CUT_SECTORS 2048u
 #define CUT_STEPS   150u
@@ -215,7 +215,7 @@ static void test_power_cut(gconstpointer data)
     disk_free(disk);
 }
 
-/* ---- kill -9 ---- */
+/* --- kill -9 --- */
 
 #define KILL_SECTORS 16384u /* 8 MiB */
 #define KILL_THREADS 3u

@@ -85,7 +85,7 @@ static void test_snapshot(void)
     image_close(disk);
 }
 
-/* ---- subclusters ---- */
+/* --- subclusters --- */
 
 static void test_subclusters(void)
 {
@@ -112,7 +112,7 @@ static void test_subclusters(void)
     image_close(disk);
 }
 
-/* ---- data files ---- */
+/* --- data files --- */
 
 static void test_data_file(gconstpointer data)
 {
@@ -137,7 +137,7 @@ static void test_data_file(gconstpointer data)
     g_remove(path);
 }
 
-/* ---- chains ---- */
+/* --- chains --- */
 
 static void make_overlay(const char *path, const char *backing, const char *format, const char *size)
 {
@@ -296,7 +296,7 @@ static void test_chain_limit(void)
     g_assert_nonnull(strstr(error->message, "more than 64"));
 }
 
-/* ---- crashes ---- */
+/* --- crashes --- */
 
 /* QEMU dies while it counts late: the image is read as it is, and repaired when it is opened for writing. */
 static void test_dirty(void)
@@ -326,7 +326,7 @@ static void test_dirty(void)
     image_close(disk);
 }
 
-/* ---- refusals ---- */
+/* --- refusals --- */
 
 /* Making one takes qemu-img a key derivation, which fails on a busy machine; the header is what matters. */
 static void test_encrypted(void)

@@ -43,8 +43,7 @@ static gboolean have_qemu_img(void)
     return program != NULL;
 }
 
-/* --- flat ------------------------------------------------------------------------------------------------
- */
+/* --- flat --- */
 
 static void test_flat(gconstpointer subformat)
 {

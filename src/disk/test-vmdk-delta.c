@@ -10,7 +10,7 @@
 #define ODD_SIZE   ((guint64)36 * MIB + 3 * SECTOR_SIZE)
 #define SMALL_SIZE ((guint64)7 * MIB + 3 * SECTOR_SIZE)
 
-/* --- what ESXi makes -------------------------------------------------------------------------- */
+/* --- what ESXi makes --- */
 
 typedef struct {
     const char *path;
@@ -96,7 +96,7 @@ static void test_merged_extents(VmdkFixture *fixture, gconstpointer data)
     g_assert_cmpuint(data_bytes, <, delta_cases[5].size / 2);
 }
 
-/* --- bytes that count how they are read ------------------------------------------------------- */
+/* --- bytes that count how they are read --- */
 
 typedef struct {
     Bytes bytes;

@@ -5,7 +5,7 @@
 #include "disk/vmdk-internal.h"
 #include "disk/vmdk-record.h"
 
-/* --- contents --------------------------------------------------------------------------------- */
+/* --- contents --- */
 
 static MakeLayer *layer_new(guint64 size, guint32 grain)
 {
@@ -80,7 +80,7 @@ void make_layer_apply(const MakeLayer *layer, guint8 *contents)
     }
 }
 
-/* --- bytes ------------------------------------------------------------------------------------ */
+/* --- bytes --- */
 
 static void ensure(GByteArray *file, guint64 size)
 {
@@ -156,7 +156,7 @@ static gboolean table_is_used(const MakeLayer *layer, guint64 table, guint64 ent
     return FALSE;
 }
 
-/* --- COWD ------------------------------------------------------------------------------------- */
+/* --- COWD --- */
 
 GByteArray *make_cowd(const MakeLayer *layer, guint32 seed)
 {
@@ -196,7 +196,7 @@ GByteArray *make_cowd(const MakeLayer *layer, guint32 seed)
     return file;
 }
 
-/* --- SESparse --------------------------------------------------------------------------------- */
+/* --- SESparse --- */
 
 static void put_sesparse_header(GByteArray *file, const MakeLayer *layer, guint64 directory_sectors,
                                 guint64 n_tables)
@@ -267,7 +267,7 @@ GByteArray *make_sesparse(const MakeLayer *layer, guint32 seed)
     return file;
 }
 
-/* --- streamOptimized -------------------------------------------------------------------------- */
+/* --- streamOptimized --- */
 
 static void put_hosted_header(GByteArray *file, guint64 at, const MakeLayer *layer, guint64 directory)
 {
@@ -351,7 +351,7 @@ GByteArray *make_stream(const MakeLayer *layer, guint32 parent_cid)
     return file;
 }
 
-/* --- text, and files -------------------------------------------------------------------------- */
+/* --- text, and files --- */
 
 char *make_descriptor(const char *create_type, const char *extent_type, const char *file, guint64 size,
                       guint32 cid, guint32 parent_cid, const char *parent)

@@ -8,7 +8,7 @@
 
 #define DISK_SIZE ((guint64)40 * MIB) /* two tables of hosted files, three of the others */
 
-/* --- damage ----------------------------------------------------------------------------------- */
+/* --- damage --- */
 
 typedef enum { STREAM, COWD, SESPARSE } Format;
 
@@ -216,7 +216,7 @@ static void test_record_of_other(void)
         strstr(error->message, "the grain of sector 128 at byte 65536: its record is that of sector 0"));
 }
 
-/* --- the redundant directory ------------------------------------------------------------------ */
+/* --- the redundant directory --- */
 
 /* An empty monolithicSparse file of one table: header, directory in sector 1, its table from sector 2 on, and
  * the same again from sector 6 on. */
@@ -257,7 +257,7 @@ static void test_redundant(void)
     g_assert_error(error, VF_ERROR, VF_ERROR_INTEGRITY);
 }
 
-/* --- threads ---------------------------------------------------------------------------------- */
+/* --- threads --- */
 
 #define N_THREADS 8u
 #define N_READS   150u
@@ -319,7 +319,7 @@ static void test_threads(void)
         g_thread_join(threads[i]);
 }
 
-/* --- the cache -------------------------------------------------------------------------------- */
+/* --- the cache --- */
 
 static gboolean load_or_fail(gpointer owner, guint64 number, guint8 *block, GError **error)
 {

@@ -10,7 +10,7 @@
 
 #define DISK_SIZE ((guint64)40 * MIB + 5 * SECTOR_SIZE)
 
-/* --- collecting ------------------------------------------------------------------------------- */
+/* --- collecting --- */
 
 typedef struct {
     guint8 *contents;
@@ -106,7 +106,7 @@ static void test_written_here(void)
     g_rmdir(directory);
 }
 
-/* --- what is damaged -------------------------------------------------------------------------- */
+/* --- what is damaged --- */
 
 static void assert_refused(const GByteArray *file, VfErrorClass class, const char *part)
 {

@@ -40,8 +40,7 @@ static void check_file(const VmdkFixture *fixture, const guint8 *contents, guint
     fixture_run(fixture, "qemu-img compare -q -f vmdk -F raw out.vmdk in.raw");
 }
 
-/* --- random writes against a model -----------------------------------------------------------------------
- */
+/* --- random writes against a model --- */
 
 static void change(Disk *disk, guint8 *model, GRand *random)
 {
@@ -129,8 +128,7 @@ static void test_redundant(void)
     }
 }
 
-/* --- many threads in the same grains ---------------------------------------------------------------------
- */
+/* --- many threads in the same grains --- */
 
 typedef struct {
     Disk *disk;

@@ -51,8 +51,7 @@ static gboolean write_grain(Disk *disk, const guint8 *contents, guint64 grain, G
     return disk_pwrite(disk, contents + at, n, at, error);
 }
 
-/* --- many threads ----------------------------------------------------------------------------------------
- */
+/* --- many threads --- */
 
 typedef struct {
     Disk *disk;
@@ -146,8 +145,7 @@ static void test_file(VmdkFixture *fixture, gconstpointer data)
     compare_with_qemu(fixture);
 }
 
-/* --- order -----------------------------------------------------------------------------------------------
- */
+/* --- order --- */
 
 static GByteArray *file_of(Trace *trace)
 {
@@ -247,8 +245,7 @@ static void test_reorder(VmdkFixture *fixture, gconstpointer data)
     fixture_run(fixture, there);
 }
 
-/* --- what is not said, and what is refused ---------------------------------------------------------------
- */
+/* --- what is not said, and what is refused --- */
 
 static void test_unsaid(void)
 {

@@ -9,7 +9,7 @@
 
 #define ODD_SIZE ((guint64)36 * MIB + 3 * SECTOR_SIZE)
 
-/* --- what QEMU makes -------------------------------------------------------------------------- */
+/* --- what QEMU makes --- */
 
 typedef struct {
     const char *path, *options;
@@ -134,7 +134,7 @@ static void test_qemu_large(VmdkFixture *fixture, gconstpointer data)
     check_block(disk, this->bytes - 16384, 8);
 }
 
-/* --- flat, and mixtures ----------------------------------------------------------------------- */
+/* --- flat, and mixtures --- */
 
 #define MIXED_HEAD "# Disk DescriptorFile\nCID=1\nparentCID=ffffffff\ncreateType=\"custom\"\n"
 
@@ -213,7 +213,7 @@ static void test_refused_parts(VmdkFixture *fixture, gconstpointer data)
     fixture_refused(fixture, "q-s001.vmdk", VF_ERROR_UNSUPPORTED, "open the descriptor");
 }
 
-/* --- chains that do not fit ------------------------------------------------------------------- */
+/* --- chains that do not fit --- */
 
 static void put_link(const VmdkFixture *fixture, const char *name, guint64 size, guint32 cid,
                      guint32 parent_cid, const char *parent)

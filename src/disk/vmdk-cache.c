@@ -54,7 +54,7 @@ void vmdk_cache_free(VmdkCache *cache)
     g_free(cache);
 }
 
-/* --- under the lock --------------------------------------------------------------------------- */
+/* --- under the lock --- */
 
 static void pin(VmdkCache *cache, Block *block)
 {

@@ -2,7 +2,7 @@
 
 #include "base/error.h"
 
-/* --- which parent ----------------------------------------------------------------------------- */
+/* --- which parent --- */
 
 /* *ret_path NULL: there is none.  `depth` is the number of `layer`, 0 for the leaf. */
 static gboolean parent_by_list(const VmdkLayer *layer, guint depth, const char *const *parents,
@@ -36,7 +36,7 @@ static gboolean parent_by_hint(const VmdkLayer *layer, const VmdkOpener *opener,
     return *ret_path != NULL;
 }
 
-/* --- does it fit ------------------------------------------------------------------------------ */
+/* --- does it fit --- */
 
 static gboolean check_new(const VmdkChain *chain, const char *path, GError **error)
 {
@@ -68,7 +68,7 @@ static gboolean check_parent(const VmdkLayer *child, const VmdkLayer *parent, gb
     return TRUE;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static gboolean add_layer(VmdkChain *chain, const char *path, const VmdkOpener *opener, gboolean strict_cids,
                           GError **error)
@@ -123,7 +123,7 @@ void vmdk_chain_clear(VmdkChain *chain)
     g_clear_pointer(&chain->layers, g_ptr_array_unref);
 }
 
-/* --- walking ---------------------------------------------------------------------------------- */
+/* --- walking --- */
 
 typedef struct {
     const VmdkChain *chain;

@@ -13,8 +13,7 @@
 #define HW_VERSION_MAX     99u
 #define LEVEL_MAX          12u
 
-/* --- options ---------------------------------------------------------------------------------------------
- */
+/* --- options --- */
 
 const char *const vmdk_subformats[] = {"monolithicSparse", "streamOptimized", "vmfs",
                                        "vmfsThin",         "monolithicFlat",  NULL};
@@ -42,8 +41,7 @@ gboolean vmdk_create_options_check(const VmdkCreateOptions *options, guint64 siz
     return TRUE;
 }
 
-/* --- the text --------------------------------------------------------------------------------------------
- */
+/* --- the text --- */
 
 typedef struct {
     guint64 cylinders;
@@ -117,8 +115,7 @@ char *vmdk_text(const VmdkText *text)
     return g_string_free(to, FALSE);
 }
 
-/* --- flat ------------------------------------------------------------------------------------------------
- */
+/* --- flat --- */
 
 static gboolean write_descriptor(const char *path, const char *text, GError **error)
 {
@@ -158,8 +155,7 @@ static Disk *create_flat(const char *path, guint64 size, const VmdkText *type, G
     return write_descriptor(path, text, error) ? g_steal_pointer(&disk) : NULL;
 }
 
-/* --- one file --------------------------------------------------------------------------------------------
- */
+/* --- one file --- */
 
 static char *text_of(const VmdkText *type, const char *path)
 {
@@ -191,8 +187,7 @@ static Disk *create_sparse(const char *path, guint64 size, const VmdkText *type,
     return bytes == NULL ? NULL : vmdk_sparse_create(bytes, size, text, error);
 }
 
-/* --- by name ---------------------------------------------------------------------------------------------
- */
+/* --- by name --- */
 
 typedef struct {
     const char *subformat;

@@ -57,7 +57,7 @@ static gboolean G_GNUC_PRINTF(3, 4) fail_line(const Parser *parser, GError **err
     return vf_fail(error, VF_ERROR_INVALID, "%s: line %u: %s", parser->name, parser->line, reason);
 }
 
-/* --- extents ---------------------------------------------------------------------------------- */
+/* --- extents --- */
 
 static const char *const accesses[] = {"RW", "RDONLY", "NOACCESS", NULL};
 
@@ -143,7 +143,7 @@ static gboolean is_extent(const char *line)
     return word != NULL && g_strv_contains(accesses, word);
 }
 
-/* --- keys ------------------------------------------------------------------------------------- */
+/* --- keys --- */
 
 static gboolean set_text(const Parser *parser, char **slot, const char *key, const char *value,
                          GError **error)
@@ -209,7 +209,7 @@ static gboolean parse_key(Parser *parser, const char *line, GError **error)
     return set_key(parser, key, value, error);
 }
 
-/* --- the whole -------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static gboolean parse_lines(Parser *parser, char *text, GError **error)
 {

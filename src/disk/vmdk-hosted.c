@@ -25,7 +25,7 @@
 #define GRAINS_CACHED ((gsize)4 << 20)    /* bytes */
 #define READ_AT_ONCE  ((guint64)1 << 20)
 
-/* --- entries ---------------------------------------------------------------------------------- */
+/* --- entries --- */
 
 static guint64 hosted_table_offset(const VmdkSparse *sparse, guint32 entry)
 {
@@ -44,7 +44,7 @@ static gboolean hosted_decode(const VmdkSparse *sparse, guint64 entry, VmdkRun *
 static const VmdkSparseOps hosted_ops = {
     .type = "SPARSE", .entry_size = 4, .table_offset = hosted_table_offset, .decode = hosted_decode};
 
-/* --- compressed grains ------------------------------------------------------------------------ */
+/* --- compressed grains --- */
 
 /* `record` are the bytes of the file from piece->host on, `length` of them.  *ret_missing: how many would be
  * needed when they are too few. */
@@ -154,7 +154,7 @@ static gboolean load_grain(gpointer owner, guint64 number, guint8 *grain, GError
     return vmdk_hosted_read_grains(&piece, 1, error);
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static gboolean read_header(Bytes *bytes, guint64 at, VmdkHostedHeader *ret, GError **error)
 {

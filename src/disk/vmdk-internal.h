@@ -53,7 +53,7 @@ static inline guint64 vmdk_u64(const guint8 *from)
 #define VMDK_COWD_MAGIC     0x44574f43u
 #define VMDK_SESPARSE_MAGIC 0xcafebabeu
 
-/* --- vmdk-header.c */
+/* --- vmdk-header.c --- */
 
 #define VMDK_HOSTED_REDUNDANT  (1u << 1)
 #define VMDK_HOSTED_ZERO_GRAIN (1u << 2)
@@ -80,7 +80,7 @@ guint64 vmdk_hosted_tables(const VmdkHostedHeader *header);
 gboolean vmdk_hosted_footer_check(const VmdkHostedHeader *header, const VmdkHostedHeader *footer,
                                   const char *name, GError **error);
 
-/* --- vmdk-sparse.c */
+/* --- vmdk-sparse.c --- */
 
 typedef enum {
     VMDK_RUN_HOLE, /* not here: the parent's, or zero */
@@ -167,7 +167,7 @@ typedef struct {
 
 gboolean vmdk_hosted_read_grains(const VmdkPiece *pieces, guint n, GError **error);
 
-/* --- vmdk-layer.c: one link */
+/* --- vmdk-layer.c: one link --- */
 
 /* A piece of the disk that lies in one file.  Neither `bytes` nor `sparse`: zeros. */
 typedef struct {
@@ -192,7 +192,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC(VmdkLayer, vmdk_layer_free)
 gboolean vmdk_layer_lookup(const VmdkLayer *layer, guint64 offset, guint64 length, const VmdkPart **ret_part,
                            VmdkRun *ret, GError **error);
 
-/* --- vmdk-chain.c: the links, leaf first */
+/* --- vmdk-chain.c: the links, leaf first --- */
 
 typedef struct {
     GPtrArray *layers; /* VmdkLayer */
@@ -212,6 +212,6 @@ typedef gboolean (*VmdkVisit)(const VmdkPart *part, const VmdkRun *run, guint64 
 gboolean vmdk_chain_walk(const VmdkChain *chain, guint64 offset, guint64 length, VmdkVisit visit,
                          gpointer data, GError **error);
 
-/* --- vmdk-read.c */
+/* --- vmdk-read.c --- */
 
 gboolean vmdk_chain_read(const VmdkChain *chain, guint8 *to, gsize length, guint64 offset, GError **error);

@@ -3,7 +3,7 @@
 
 #include "base/error.h"
 
-/* --- extents ---------------------------------------------------------------------------------- */
+/* --- extents --- */
 
 typedef VmdkSparse *(*OpenSparse)(Bytes *bytes, GError **error);
 
@@ -115,7 +115,7 @@ static gboolean open_parts(VmdkLayer *layer, const VmdkOpener *opener, GError **
     return TRUE;
 }
 
-/* --- links ------------------------------------------------------------------------------------ */
+/* --- links --- */
 
 static gboolean fail_part_of_disk(const char *path, const char *what, GError **error)
 {
@@ -215,7 +215,7 @@ void vmdk_layer_free(VmdkLayer *layer)
     g_free(layer);
 }
 
-/* --- looking up ------------------------------------------------------------------------------- */
+/* --- looking up --- */
 
 static const VmdkPart *find_part(const VmdkLayer *layer, guint64 offset)
 {

@@ -15,7 +15,7 @@
 #define GAP_MAX      ((guint64)32 << 10)
 #define TOGETHER_MAX ((guint64)1 << 20)
 
-/* --- planning --------------------------------------------------------------------------------- */
+/* --- planning --- */
 
 typedef struct {
     guint8 *to; /* for the byte at `offset` */
@@ -69,7 +69,7 @@ static int compare_places(const void *a, const void *b)
     return left->host < right->host ? -1 : left->host > right->host;
 }
 
-/* --- reading ---------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* Pieces of one file, from the first on. */
 static guint count_compressed(const VmdkPiece *pieces, guint n)

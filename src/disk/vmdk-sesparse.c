@@ -71,7 +71,7 @@ static gboolean sesparse_decode(const VmdkSparse *sparse, guint64 entry, VmdkRun
 static const VmdkSparseOps sesparse_ops = {
     .type = "SESPARSE", .entry_size = 8, .table_offset = sesparse_table_offset, .decode = sesparse_decode};
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static guint64 word(const guint8 *header, guint index)
 {

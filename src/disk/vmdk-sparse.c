@@ -61,7 +61,7 @@ void vmdk_sparse_set_shape(VmdkSparse *sparse, guint64 capacity, guint64 grain_s
     sparse->n_tables = div_round_up(sparse->size, (guint64)sparse->grain * table_entries);
 }
 
-/* --- what may lie where ----------------------------------------------------------------------- */
+/* --- what may lie where --- */
 
 static const char *reserved_at(const VmdkSparse *sparse, guint64 offset, guint64 length)
 {
@@ -161,7 +161,7 @@ gboolean vmdk_sparse_check_tables(const VmdkSparse *sparse, GError **error)
     return check_overlap(sparse, used, n, error);
 }
 
-/* --- looking up ------------------------------------------------------------------------------- */
+/* --- looking up --- */
 
 /* The tables from `index` on that do not exist, in bytes of disk. */
 static guint64 count_missing(const VmdkSparse *sparse, guint64 index, guint64 length)

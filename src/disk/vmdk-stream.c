@@ -68,7 +68,7 @@ guint64 vmdk_stream_size(const VmdkStream *stream)
     return stream->state == IN_HEADER ? 0 : stream->header.capacity * SECTOR_SIZE;
 }
 
-/* --- head and foot ---------------------------------------------------------------------------- */
+/* --- head and foot --- */
 
 static gboolean fail_not_in_order(const VmdkStream *stream, GError **error)
 {
@@ -155,7 +155,7 @@ static gboolean take_footer(VmdkStream *stream, const guint8 *sector, GError **e
     return TRUE;
 }
 
-/* --- records ---------------------------------------------------------------------------------- */
+/* --- records --- */
 
 static gboolean fail_record(const VmdkStream *stream, const char *reason, GError **error)
 {
@@ -262,7 +262,7 @@ static gboolean take_record(VmdkStream *stream, const guint8 *bytes, gsize *ret_
     return take_grain(stream, &record, bytes, error);
 }
 
-/* --- feeding ---------------------------------------------------------------------------------- */
+/* --- feeding --- */
 
 /* QEMU pads its files with zeros, the first of which look like an end. */
 static gboolean fail_behind_end(const VmdkStream *stream, GError **error)

@@ -53,8 +53,7 @@ static gboolean load(Sparse *s, guint64 offset, guint64 length, Batch *batch, GE
                        s->tables + batch->first * sizeof(guint32), error);
 }
 
-/* --- runs: neighbours on the disk that are neighbours in the file, or all not there ----------------------
- */
+/* --- runs: neighbours on the disk that are neighbours in the file, or all not there --- */
 
 typedef struct {
     guint64 length; /* bytes of disk */
@@ -107,8 +106,7 @@ static gboolean for_each_run(Sparse *s, guint64 offset, guint64 length, RunFunc 
     return TRUE;
 }
 
-/* --- allocation, under the lock --------------------------------------------------------------------------
- */
+/* --- allocation, under the lock --- */
 
 /* Gives a grain to each that has none, from the tail on. */
 static gboolean fill_entries(Sparse *s, Batch *batch, guint64 *ret_tail, GError **error)
@@ -157,8 +155,7 @@ static gboolean allocate(Sparse *s, guint64 offset, guint64 length, guint64 *ret
     return TRUE;
 }
 
-/* --- slots -----------------------------------------------------------------------------------------------
- */
+/* --- slots --- */
 
 static gboolean read_run(Sparse *s, const Run *run, guint64 offset, gpointer data, GError **error)
 {
@@ -268,8 +265,7 @@ static const DiskOps sparse_ops = {
     .finish = sparse_finish,
 };
 
-/* --- creating --------------------------------------------------------------------------------------------
- */
+/* --- creating --- */
 
 static guint64 count_tables(const Sparse *s)
 {

@@ -59,8 +59,7 @@ static gsize directory_size(const Stream *s)
     return (gsize)round_up(tables * sizeof(guint32), SECTOR_SIZE);
 }
 
-/* --- output, under the lock ------------------------------------------------------------------------------
- */
+/* --- output, under the lock --- */
 
 static gboolean write_output(Stream *s, GError **error)
 {
@@ -146,8 +145,7 @@ static gboolean put_grain(Stream *s, const void *record, gsize length, GError **
     return TRUE;
 }
 
-/* --- order, under the lock -------------------------------------------------------------------------------
- */
+/* --- order, under the lock --- */
 
 static gboolean is_settled(const Stream *s, guint64 grain)
 {
@@ -204,8 +202,7 @@ static gboolean submit(Stream *s, guint64 grain, const guint8 *record, gsize len
     return !s->failed;
 }
 
-/* --- slots -----------------------------------------------------------------------------------------------
- */
+/* --- slots --- */
 
 static gboolean check_whole(const Stream *s, guint64 offset, guint64 length, GError **error)
 {
@@ -340,8 +337,7 @@ static const DiskOps stream_ops = {
     .finish = stream_finish,
 };
 
-/* --- creating --------------------------------------------------------------------------------------------
- */
+/* --- creating --- */
 
 static Stream *new_stream(Bytes *bytes, guint64 size, guint level)
 {

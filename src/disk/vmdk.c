@@ -68,7 +68,7 @@ static const DiskOps vmdk_ops = {
     .free = vmdk_free,
 };
 
-/* --- local files ------------------------------------------------------------------------------ */
+/* --- local files --- */
 
 static char *resolve_local(const char *from, const char *name, gpointer data, GError **error)
 {
@@ -92,7 +92,7 @@ static Bytes *open_local(const char *path, VmdkFileRole role, gpointer data, GEr
 
 static const VmdkOpener local_files = {.resolve = resolve_local, .open = open_local};
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 /* The largest unit that a file of the leaf allocates in. */
 static guint32 granularity(const VmdkChain *chain)

@@ -19,7 +19,7 @@
 #define LOCK_PAUSE_MS 100
 #define COPY_CHUNK    ((gsize)1 << 20)
 
-/* --- links ------------------------------------------------------------------------------------ */
+/* --- links --- */
 
 BackingLink *backing_link_new(const char *name, guint number)
 {
@@ -47,7 +47,7 @@ void backing_link_free(BackingLink *link)
     g_free(link);
 }
 
-/* --- descriptors ------------------------------------------------------------------------------ */
+/* --- descriptors --- */
 
 /* The same at every start of the lab: "60 00 C2 9x ...-...", made of the disk's name and directory. */
 static char *disk_uuid(const char *directory, const char *name)
@@ -98,7 +98,7 @@ gboolean backing_write_descriptor(const char *directory, const char *name, const
     return io_write_file(path, contents, strlen(contents), 0600, error);
 }
 
-/* --- the first contents ----------------------------------------------------------------------- */
+/* --- the first contents --- */
 
 /* splitmix64: every value gives another stream, and streams of neighbouring values have nothing in common. */
 static guint64 mix(guint64 value)
@@ -211,7 +211,7 @@ gboolean backing_file_allocated(const char *path, Extents *areas, GError **error
     return TRUE;
 }
 
-/* --- what a killed lab left behind ------------------------------------------------------------ */
+/* --- what a killed lab left behind --- */
 
 static gint compare_numbers_down(gconstpointer a, gconstpointer b)
 {
@@ -333,7 +333,7 @@ static gboolean merge_leftovers(const char *directory, const char *name, GError 
     return TRUE;
 }
 
-/* --- all together ----------------------------------------------------------------------------- */
+/* --- all together --- */
 
 gboolean backing_files_prepare(const char *directory, const LabDiskConfig *disk, guint32 seed,
                                guint64 *ret_size, GError **error)

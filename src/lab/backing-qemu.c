@@ -33,7 +33,7 @@ static BackingDisk *disk_at(const LabBacking *backing, guint index)
     return g_ptr_array_index(backing->disks, index);
 }
 
-/* --- going off -------------------------------------------------------------------------------- */
+/* --- going off --- */
 
 static guint64 read_written(QemuGuest *guest)
 {
@@ -96,7 +96,7 @@ static guint64 guest_written(LabBacking *backing)
     return guest->process != NULL ? read_written(guest) : guest->last_written;
 }
 
-/* --- going on --------------------------------------------------------------------------------- */
+/* --- going on --- */
 
 static gboolean make_runtime(QemuGuest *guest, GError **error)
 {
@@ -183,7 +183,7 @@ static void guest_free(LabBacking *backing)
     g_free(guest);
 }
 
-/* --- disks ------------------------------------------------------------------------------------ */
+/* --- disks --- */
 
 static gboolean plug_in(LabBacking *backing, BackingDisk *disk, GError **error)
 {
@@ -220,7 +220,7 @@ static gboolean guest_resize(LabBacking *backing, BackingDisk *disk, guint64 siz
     return TRUE;
 }
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 static const char *link_format(const BackingLink *link)
 {
@@ -311,7 +311,7 @@ static gboolean guest_quiesce(LabBacking *backing, GError **error)
                    backing->directory);
 }
 
-/* --- removing snapshots ----------------------------------------------------------------------- */
+/* --- removing snapshots --- */
 
 /* Of the link above the one that goes away; NULL when that is the leaf. */
 static const BackingLink *link_after(const BackingDisk *disk, guint index)
@@ -425,7 +425,7 @@ static gboolean guest_merge(LabBacking *backing, BackingDisk *disk, guint index,
                                                 : merge_stopped(backing, disk, index, error);
 }
 
-/* --- what an overlay holds -------------------------------------------------------------------- */
+/* --- what an overlay holds --- */
 
 static gboolean guest_allocated(LabBacking *backing, const BackingDisk *disk, const BackingLink *link,
                                 Extents *areas, GError **error)

@@ -61,7 +61,7 @@ static Synthetic *synthetic_of(LabBacking *backing)
     return backing->writer;
 }
 
-/* --- disks ------------------------------------------------------------------------------------ */
+/* --- disks --- */
 
 static void flat_state_free(gpointer data)
 {
@@ -104,7 +104,7 @@ static gboolean synthetic_resize(LabBacking *backing, BackingDisk *disk, guint64
     return TRUE;
 }
 
-/* --- writing ---------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static gboolean write_disk(BackingDisk *disk, const void *data, gsize length, guint64 offset, GError **error)
 {
@@ -210,7 +210,7 @@ static gpointer writer_main(gpointer data)
     return NULL;
 }
 
-/* --- power ------------------------------------------------------------------------------------ */
+/* --- power --- */
 
 static gboolean synthetic_power_on(LabBacking *backing, GError **error)
 {
@@ -260,7 +260,7 @@ static void synthetic_free(LabBacking *backing)
     g_free(synthetic);
 }
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 static gboolean synthetic_freeze(LabBacking *backing, const GPtrArray *leaves, GError **error)
 {

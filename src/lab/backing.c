@@ -21,7 +21,7 @@ static GMutexLocker *enter(LabBacking *backing)
     return locked;
 }
 
-/* --- what it is made of ----------------------------------------------------------------------- */
+/* --- what it is made of --- */
 
 char *backing_path(const LabBacking *backing, const char *file)
 {
@@ -118,7 +118,7 @@ static BackingFrozen *find_frozen(const BackingSnapshot *snapshot, const Backing
     return NULL;
 }
 
-/* --- opening ---------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static gboolean add_disk(LabBacking *backing, const LabDiskConfig *config, GError **error)
 {
@@ -190,7 +190,7 @@ gboolean lab_backing_add_disk(LabBacking *backing, const LabDiskConfig *disk, GE
     return add_disk(backing, disk, error);
 }
 
-/* --- tracking --------------------------------------------------------------------------------- */
+/* --- tracking --- */
 
 static gboolean start_tracking(LabBacking *backing, BackingDisk *disk, GError **error)
 {
@@ -297,7 +297,7 @@ gboolean lab_backing_changed(LabBacking *backing, gint32 key, const char *id, co
     return tracking_changed(disk->tracking, change_id, until, areas, error);
 }
 
-/* --- power ------------------------------------------------------------------------------------ */
+/* --- power --- */
 
 gboolean lab_backing_power_on(LabBacking *backing, GError **error)
 {
@@ -344,7 +344,7 @@ guint64 lab_backing_written(LabBacking *backing)
     return backing->ops->written(backing);
 }
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 static GPtrArray *next_leaves(const LabBacking *backing)
 {
@@ -476,7 +476,7 @@ gboolean lab_backing_remove_snapshot(LabBacking *backing, const char *id, GError
     return start_wanted_tracking(backing, error);
 }
 
-/* --- files ------------------------------------------------------------------------------------ */
+/* --- files --- */
 
 char *lab_backing_file(LabBacking *backing, gint32 key, const char *id)
 {

@@ -37,8 +37,7 @@ static LabCollector *self(LabCall *call)
     return (LabCollector *)call->self;
 }
 
-/* --- retrieval
- * ---------------------------------------------------------------------------------------------------- */
+/* --- retrieval --- */
 
 Value *lab_object_content(Lab *lab, LabSession *session, const FilterItem *item)
 {
@@ -145,8 +144,7 @@ static gboolean retrieve_properties(LabCall *call)
     return TRUE;
 }
 
-/* --- collectors of one's own
- * ----------------------------------------------------------------------------------------- */
+/* --- collectors of one's own --- */
 
 static gboolean create_collector(LabCall *call)
 {

@@ -9,8 +9,7 @@
 
 #define MAX_DISKS 64u
 
-/* --- devices
- * ---------------------------------------------------------------------------------------------------- */
+/* --- devices --- */
 
 static gboolean read_controller(LabVm *vm, const TreeNode *node, GError **error)
 {
@@ -196,8 +195,7 @@ static gboolean read_nics(LabVm *vm, const TreeNode *list, GError **error)
     return TRUE;
 }
 
-/* --- what writes to it
- * -------------------------------------------------------------------------------------------- */
+/* --- what writes to it --- */
 
 static gboolean read_writer(const TreeNode *node, LabWriterConfig *writer, GError **error)
 {
@@ -266,8 +264,7 @@ static gboolean open_backing(LabVm *vm, const TreeNode *node, GError **error)
     return vm->backing != NULL;
 }
 
-/* --- what it is
- * ------------------------------------------------------------------------------------------------------ */
+/* --- what it is --- */
 
 static gboolean read_identity(LabVm *vm, const TreeNode *node, GError **error)
 {
@@ -336,8 +333,7 @@ static gboolean read_traits(LabVm *vm, const TreeNode *node, gboolean *ret_enabl
     return read_extras(vm, tree_get(node, "devices"), error);
 }
 
-/* --- putting it together
- * ------------------------------------------------------------------------------------------- */
+/* --- putting it together --- */
 
 static gboolean home_is_free(Lab *lab, const LabVm *vm, const char *home)
 {

@@ -49,8 +49,7 @@ static gboolean is_new(const LabObject *folder, const TreeNode *node, const char
            tree_fail(node, error, "the name \"%s\" is taken already", name);
 }
 
-/* --- the lab itself
- * ---------------------------------------------------------------------------------------------- */
+/* --- the lab itself --- */
 
 static gboolean read_strings(const TreeNode *node, char ***ret, GError **error)
 {
@@ -127,8 +126,7 @@ static gboolean read_directory(Lab *lab, const TreeNode *root, const LabOverride
     return TRUE;
 }
 
-/* --- datacenters
- * ------------------------------------------------------------------------------------------------------ */
+/* --- datacenters --- */
 
 static gboolean read_datastore(Lab *lab, LabDatacenter *datacenter, const TreeNode *node, GError **error)
 {

@@ -26,8 +26,7 @@ static void answer_error(HttpExchange *exchange, const GError *error)
     answer_json(exchange, vf_error_traits(vf_error_class(error))->http_status, object);
 }
 
-/* --- looking
- * ------------------------------------------------------------------------------------------------------ */
+/* --- looking --- */
 
 static Json *disk_json(const LabVm *vm, const LabDisk *disk)
 {
@@ -94,8 +93,7 @@ static void answer_vms(Lab *lab, HttpExchange *exchange)
     answer_json(exchange, 200, list);
 }
 
-/* --- changing
- * ----------------------------------------------------------------------------------------------------- */
+/* --- changing --- */
 
 typedef gboolean (*Action)(Lab *lab, LabVm *vm, const TreeNode *body, GError **error);
 
@@ -199,8 +197,7 @@ static gboolean run_action(Lab *lab, LabVm *vm, const TreeNode *body, GError **e
                      name != NULL ? name : "");
 }
 
-/* --- requests
- * -------------------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static Tree *parse_body(HttpExchange *exchange, GError **error)
 {

@@ -155,7 +155,7 @@ void delta_allocated(const Delta *delta, Extents *areas)
         extents_add(areas, run.start, run.end);
 }
 
-/* --- merging ---------------------------------------------------------------------------------- */
+/* --- merging --- */
 
 typedef gboolean (*PutBlocks)(gpointer to, const void *data, gsize length, guint64 offset, GError **error);
 

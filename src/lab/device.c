@@ -13,8 +13,7 @@ static Value *new_device(const char *type, gint32 key, const char *label, const 
     return device;
 }
 
-/* --- controllers ------------------------------------------------------------------------------------------
- */
+/* --- controllers --- */
 
 static const struct {
     const char *kind, *type, *label, *summary;
@@ -53,8 +52,7 @@ static Value *controller_value(const LabController *controller, GPtrArray *disks
     return device;
 }
 
-/* --- disks ------------------------------------------------------------------------------------------------
- */
+/* --- disks --- */
 
 char *lab_datastore_path(const LabDatastore *datastore, const LabVm *vm, const char *file)
 {
@@ -134,8 +132,7 @@ static Value *disk_value(const LabVm *vm, const LabDisk *disk, guint number)
     return device;
 }
 
-/* --- network cards and the rest
- * ----------------------------------------------------------------------------- */
+/* --- network cards and the rest --- */
 
 static const char *nic_type(const char *kind)
 {

@@ -69,8 +69,7 @@ void filter_item_free(FilterItem *item)
     g_free(item);
 }
 
-/* --- reading the request
- * -------------------------------------------------------------------------------------- */
+/* --- reading the request --- */
 
 static gboolean is_true(XmlNode *node, const char *name)
 {
@@ -182,8 +181,7 @@ FilterSpec *filter_spec_new(LabCall *call, XmlNode *node)
     return g_steal_pointer(&filter);
 }
 
-/* --- following it
- * ------------------------------------------------------------------------------------------------- */
+/* --- following it --- */
 
 typedef struct {
     const FilterSpec *spec;

@@ -12,8 +12,7 @@
 #define SLICE_MS 50u
 #define BINARY   "application/octet-stream"
 
-/* --- who asks
- * --------------------------------------------------------------------------------------------------- */
+/* --- who asks --- */
 
 static void answer_unauthorized(HttpExchange *exchange)
 {
@@ -52,8 +51,7 @@ static gboolean authorise(Lab *lab, HttpExchange *exchange)
     return FALSE;
 }
 
-/* --- where it is
- * ---------------------------------------------------------------------------------------------------- */
+/* --- where it is --- */
 
 static LabDatastore *find_datastore(Lab *lab, HttpExchange *exchange)
 {
@@ -154,8 +152,7 @@ static gboolean find_place(Lab *lab, HttpExchange *exchange, Place *place)
     return TRUE;
 }
 
-/* --- directories
- * ------------------------------------------------------------------------------------------------------ */
+/* --- directories --- */
 
 static void add_entry(GString *page, const char *name, const char *end)
 {
@@ -189,9 +186,7 @@ static void answer_listing(Lab *lab, HttpExchange *exchange, const Place *place)
     http_answer_text(exchange, 200, "text/html; charset=utf-8", page->str);
 }
 
-/* --- ranges
- * --------------------------------------------------------------------------------------------------------------
- */
+/* --- ranges --- */
 
 typedef struct {
     gboolean partial;
@@ -249,9 +244,7 @@ static Spoil take_spoil(Lab *lab, gboolean partial)
     return spoil;
 }
 
-/* --- sending
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* --- sending --- */
 
 typedef struct {
     Fd fd;

@@ -19,8 +19,7 @@
 #define MAX_PEM     ((gsize)64 << 10)
 #define MAX_REQUEST ((gsize)4 << 20)
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 static gboolean is_below(const char *path, const char *top)
 {
@@ -44,8 +43,7 @@ static void handle(HttpExchange *exchange, gpointer data)
         http_answer_text(exchange, 404, "text/plain", "404 Not Found\n");
 }
 
-/* --- what happens by itself
- * ------------------------------------------------------------------------------------------- */
+/* --- what happens by itself --- */
 
 /* Asks a backing without the lock; takes over what it says with it. */
 static void notice_shutdown(Lab *lab, LabVm *vm)
@@ -81,8 +79,7 @@ static gpointer keep(gpointer data)
     }
 }
 
-/* --- the certificate
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the certificate --- */
 
 /* Made once and kept, so that a thumbprint stays good. */
 static gboolean make_certificate(Lab *lab, const char *key_path, const char *cert_path, GError **error)
@@ -122,8 +119,7 @@ static gboolean start_server(Lab *lab, GError **error)
     return TRUE;
 }
 
-/* --- start and stop
- * ------------------------------------------------------------------------------------------------------ */
+/* --- start and stop --- */
 
 static void add_service(Lab *lab, const char *type, const char *moref)
 {

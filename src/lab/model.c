@@ -75,8 +75,7 @@ void lab_model_fini(Lab *lab)
     g_mutex_clear(&lab->lock);
 }
 
-/* --- objects ----------------------------------------------------------------------------------------------
- */
+/* --- objects --- */
 
 static void free_plain(LabObject *object)
 {
@@ -159,8 +158,7 @@ LabObject *lab_folder_new(Lab *lab, const char *moref_prefix, const char *name, 
     return folder;
 }
 
-/* --- datacenters, hosts, datastores, networks --------------------------------------------------------------
- */
+/* --- datacenters, hosts, datastores, networks --- */
 
 static void datacenter_free(LabObject *object)
 {
@@ -240,8 +238,7 @@ LabDatastore *lab_datastore_new(Lab *lab, LabDatacenter *datacenter, const char 
     return datastore;
 }
 
-/* --- virtual machines
- * ----------------------------------------------------------------------------------------- */
+/* --- virtual machines --- */
 
 void lab_disk_free(LabDisk *disk)
 {
@@ -414,8 +411,7 @@ LabNic *lab_vm_nic_new(LabVm *vm, const char *kind, LabObject *network, const ch
     return nic;
 }
 
-/* --- snapshots
- * -------------------------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 static void snapshot_free(LabObject *object)
 {

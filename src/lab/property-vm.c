@@ -17,8 +17,7 @@ static gboolean tools_run(const LabVm *vm)
     return vm->on && vm->has_tools;
 }
 
-/* --- config
- * ---------------------------------------------------------------------------------------------------- */
+/* --- config --- */
 
 static void add_option(Value *config, const char *key, const char *text)
 {
@@ -123,8 +122,7 @@ static Value *vm_capability(const LabReader *reader)
     return value;
 }
 
-/* --- runtime and guest
- * -------------------------------------------------------------------------------------------- */
+/* --- runtime and guest --- */
 
 static const char *power_state(gboolean on)
 {
@@ -196,8 +194,7 @@ static Value *vm_heartbeat(const LabReader *reader)
     return value_text("ManagedEntityStatus", tools_run(vm_of(reader)) ? "green" : "gray");
 }
 
-/* --- summary
- * ------------------------------------------------------------------------------------------------------- */
+/* --- summary --- */
 
 static guint64 provisioned(const LabVm *vm)
 {
@@ -246,8 +243,7 @@ static Value *vm_summary(const LabReader *reader)
     return summary;
 }
 
-/* --- storage, networks
- * ------------------------------------------------------------------------------------------------ */
+/* --- storage, networks --- */
 
 static Value *vm_datastores(const LabReader *reader)
 {
@@ -339,8 +335,7 @@ static Value *vm_layout(const LabReader *reader)
     return layout;
 }
 
-/* --- snapshots
- * -------------------------------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 static Value *snapshot_tree(const LabVm *vm, const LabSnapshot *snapshot)
 {

@@ -68,8 +68,7 @@ Value *lab_fault_value(const LabFault *fault)
     return value;
 }
 
-/* --- every managed entity
- * ----------------------------------------------------------------------------------- */
+/* --- every managed entity --- */
 
 static Value *entity_name(const LabReader *reader)
 {
@@ -119,8 +118,7 @@ static Value *entity_disabled(const LabReader *reader)
     return value_array("string");
 }
 
-/* --- folders and datacenters
- * ------------------------------------------------------------------------------------ */
+/* --- folders and datacenters --- */
 
 static Value *folder_children(const LabReader *reader)
 {
@@ -188,8 +186,7 @@ static Value *the_cluster(const LabReader *reader)
     return lab_ref(datacenter_of(reader)->cluster);
 }
 
-/* --- hosts, datastores, networks
- * ---------------------------------------------------------------------------------- */
+/* --- hosts, datastores, networks --- */
 
 static gboolean vm_uses(const LabVm *vm, const LabObject *object)
 {
@@ -322,8 +319,7 @@ static Value *network_summary(const LabReader *reader)
     return summary;
 }
 
-/* --- services
- * ----------------------------------------------------------------------------------------------------- */
+/* --- services --- */
 
 Value *lab_service_content(const Lab *lab)
 {
@@ -395,8 +391,7 @@ static Value *task_info(const LabReader *reader)
     return lab_task_info((const LabTask *)reader->object);
 }
 
-/* --- the table
- * ------------------------------------------------------------------------------------------------------ */
+/* --- the table --- */
 
 static const LabPropertyRow ROWS[] = {
     {"ManagedEntity", "name", entity_name},

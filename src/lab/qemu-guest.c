@@ -6,7 +6,7 @@
 
 #define EXPORT_TIMEOUT_MS 10000
 
-/* --- the guest -------------------------------------------------------------------------------- */
+/* --- the guest --- */
 
 QemuGuest *qemu_guest(LabBacking *backing)
 {
@@ -23,7 +23,7 @@ gboolean qemu_tell(LabBacking *backing, const char *command, Json *arguments, GE
     return FALSE;
 }
 
-/* --- bitmaps ---------------------------------------------------------------------------------- */
+/* --- bitmaps --- */
 
 static char *bitmap_name(guint epoch)
 {
@@ -134,7 +134,7 @@ static gboolean collect(LabBacking *backing, BackingDisk *disk, guint epoch, GEr
     return ok && qemu_tell(backing, "block-dirty-bitmap-remove", qemu_epoch_arguments(disk, epoch), error);
 }
 
-/* --- the ends of epochs ----------------------------------------------------------------------- */
+/* --- the ends of epochs --- */
 
 /* What QEMU cannot tell any more is a new generation, as after the crash of a host. */
 static void lose(BackingDisk *disk, const GError *error)

@@ -65,7 +65,7 @@ Json *qemu_device_options(const BackingDisk *disk, guint place, GError **error)
                      (int)target, "drive", node);
 }
 
-/* --- the command line ------------------------------------------------------------------------- */
+/* --- the command line --- */
 
 static void add(GPtrArray *argv, const char *argument)
 {

@@ -31,7 +31,7 @@ void qmp_free(Qmp *qmp)
     g_free(qmp);
 }
 
-/* --- lines ------------------------------------------------------------------------------------ */
+/* --- lines --- */
 
 static gint64 deadline_after(guint timeout_ms)
 {
@@ -96,7 +96,7 @@ static Json *wait_answer(Qmp *qmp, gint64 deadline, GError **error)
     }
 }
 
-/* --- commands --------------------------------------------------------------------------------- */
+/* --- commands --- */
 
 static gboolean send_command(Qmp *qmp, const char *command, Json *arguments, GError **error)
 {
@@ -146,7 +146,7 @@ gboolean qmp_tell(Qmp *qmp, const char *command, Json *arguments, GError **error
     return answer != NULL;
 }
 
-/* --- events ----------------------------------------------------------------------------------- */
+/* --- events --- */
 
 static gboolean matches(const Json *event, const char *name, const char *key, const char *value)
 {
@@ -199,7 +199,7 @@ gboolean qmp_is_closed(Qmp *qmp)
     return qmp->closed;
 }
 
-/* --- connecting ------------------------------------------------------------------------------- */
+/* --- connecting --- */
 
 static int connect_unix(const char *path)
 {

@@ -5,8 +5,7 @@
 #include "lab/task.h"
 #include "lab/view.h"
 
-/* --- the service and its sessions
- * --------------------------------------------------------------------------- */
+/* --- the service and its sessions --- */
 
 static gboolean retrieve_content(LabCall *call)
 {
@@ -56,8 +55,7 @@ static gboolean session_is_active(LabCall *call)
     return TRUE;
 }
 
-/* --- views
- * ------------------------------------------------------------------------------------------------------ */
+/* --- views --- */
 
 static gboolean create_container_view(LabCall *call)
 {
@@ -80,8 +78,7 @@ static gboolean destroy_view(LabCall *call)
     return TRUE;
 }
 
-/* --- search
- * ------------------------------------------------------------------------------------------------------- */
+/* --- search --- */
 
 static gboolean uuid_matches(LabCall *call, const LabVm *vm, gboolean by_instance,
                              const LabObject *datacenter)
@@ -159,8 +156,7 @@ static gboolean find_by_dns_name(LabCall *call)
     return TRUE;
 }
 
-/* --- privileges
- * ------------------------------------------------------------------------------------------------------ */
+/* --- privileges --- */
 
 static gboolean check_privilege_ids(LabCall *call, char **ids)
 {

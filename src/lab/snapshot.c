@@ -18,8 +18,7 @@ static gboolean start_task(LabCall *call, LabVm *vm, const char *description_id,
     return task != NULL;
 }
 
-/* --- creating
- * -------------------------------------------------------------------------------------------------- */
+/* --- creating --- */
 
 typedef struct {
     char *title, *description;
@@ -130,8 +129,7 @@ static gboolean create_snapshot_ex(LabCall *call)
     return create(call, "CreateSnapshotEx_Task", spec != NULL);
 }
 
-/* --- removing
- * ----------------------------------------------------------------------------------------------------- */
+/* --- removing --- */
 
 typedef struct {
     GPtrArray *morefs; /* char *: in the order in which they go */

@@ -18,8 +18,7 @@ static const char *const VERSIONS[] = {
     "6.0",     "5.5",     "5.1",     "5.0",     "4.1",     "4.0",     "2.5u2",   "2.5",     NULL};
 #define ANCIENT 25
 
-/* --- parameters
- * --------------------------------------------------------------------------------------------- */
+/* --- parameters --- */
 
 const char *call_text(LabCall *call, const char *name)
 {
@@ -87,8 +86,7 @@ char **call_texts(LabCall *call, const char *name)
     return (char **)g_ptr_array_free(texts, FALSE);
 }
 
-/* --- the front door
- * -------------------------------------------------------------------------------------------- */
+/* --- the front door --- */
 
 static const LabMethod *find_in(const LabMethod *methods, const char *name)
 {
@@ -202,8 +200,7 @@ static gboolean dispatch(LabCall *call, guint version)
            check_parameters(call, method->parameters) && method->run(call);
 }
 
-/* --- envelopes
- * ----------------------------------------------------------------------------------------------------- */
+/* --- envelopes --- */
 
 static XmlWriter *open_envelope(void)
 {

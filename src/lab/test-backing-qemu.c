@@ -44,7 +44,7 @@ typedef struct {
     LabBacking *backing;
 } Fixture;
 
-/* --- the guest -------------------------------------------------------------------------------- */
+/* --- the guest --- */
 
 /* The newest kernel of the cloud flavour; NULL when there is none. */
 static char *find_kernel(void)
@@ -127,7 +127,7 @@ static void tear_down(Fixture *fixture, gconstpointer data)
     g_free(fixture->initrd);
 }
 
-/* --- what is done to it ----------------------------------------------------------------------- */
+/* --- what is done to it --- */
 
 static void done(gboolean ok, GError **error)
 {
@@ -186,7 +186,7 @@ static void check_rounds(LabBacking *backing, BackingCheck *checks, const char *
                    checks[0].last_read, checks[1].last_read);
 }
 
-/* --- tests ------------------------------------------------------------------------------------ */
+/* --- tests --- */
 
 /* Rounds with snapshots of our own and a foreign one, a guest that shuts down, and what it wrote last. */
 static void migrate(Fixture *fixture, BackingCheck *checks)
@@ -299,7 +299,7 @@ static void test_firmware(Fixture *fixture, gconstpointer data)
     }
 }
 
-/* --- the lab is killed ------------------------------------------------------------------------ */
+/* --- the lab is killed --- */
 
 static void run_and_be_killed(void)
 {

@@ -107,7 +107,7 @@ static void wait_written(LabBacking *backing, guint64 bytes)
         cancel_sleep(never, 2, &error);
 }
 
-/* --- a whole migration ------------------------------------------------------------------------ */
+/* --- a whole migration --- */
 
 static void warm_rounds(Fixture *fixture, BackingCheck *checks)
 {
@@ -150,7 +150,7 @@ static void test_migration(Fixture *fixture, gconstpointer writer)
     }
 }
 
-/* --- snapshots -------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 static void check_chain_files(LabBacking *backing)
 {
@@ -246,7 +246,7 @@ static void test_refused(Fixture *fixture, gconstpointer writer)
     g_assert_error(error, VF_ERROR, VF_ERROR_INVALID);
 }
 
-/* --- tracking --------------------------------------------------------------------------------- */
+/* --- tracking --- */
 
 static void test_tracking_cycle(Fixture *fixture, gconstpointer writer)
 {
@@ -304,7 +304,7 @@ static void test_generations(Fixture *fixture, gconstpointer writer)
     assert_unknown(backing, "c", new);
 }
 
-/* --- disks ------------------------------------------------------------------------------------ */
+/* --- disks --- */
 
 static void test_hot_add(Fixture *fixture, gconstpointer writer)
 {
@@ -371,7 +371,7 @@ static void test_image(void)
     tear_down(&fixture, NULL);
 }
 
-/* --- the lab is killed ------------------------------------------------------------------------ */
+/* --- the lab is killed --- */
 
 /* What a chain means: the flat file under its deltas, the leaf last. */
 static char *expected_contents(const char *directory, const char *const *deltas)

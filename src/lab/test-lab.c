@@ -130,8 +130,7 @@ static void test_inventory(void)
     g_assert_error(error, VF_ERROR, VF_ERROR_CONFLICT);
 }
 
-/* --- a warm migration in miniature
- * -------------------------------------------------------------------------------- */
+/* --- a warm migration in miniature --- */
 
 static void run_disk(Vsphere *vsphere, const VsphereVm *vm, const VsphereDisk *disk, const Extents *areas,
                      char *image)

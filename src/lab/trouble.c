@@ -9,8 +9,7 @@
 
 #define MAX_RATE ((guint64)1 << 40)
 
-/* --- counters
- * ------------------------------------------------------------------------------------------------- */
+/* --- counters --- */
 
 /* Everything that is one number of LabTroubles. */
 static const struct {
@@ -58,8 +57,7 @@ static gint64 get_number(const LabTroubles *troubles, guint row)
     return NUMBERS[row].wide ? (gint64)wide : narrow;
 }
 
-/* --- things that happen once
- * ------------------------------------------------------------------------------------- */
+/* --- things that happen once --- */
 
 static LabVm *find_vm(Lab *lab, const TreeNode *node, GError **error)
 {

@@ -63,8 +63,7 @@ gboolean lab_destroy_filter(LabCall *call)
     return TRUE;
 }
 
-/* --- what changed
- * ------------------------------------------------------------------------------------------------ */
+/* --- what changed --- */
 
 static char *as_written(const Value *value)
 {
@@ -186,9 +185,7 @@ static Value *update_set(LabCall *call, LabCollector *collector)
     return g_steal_pointer(&set);
 }
 
-/* --- waiting
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- waiting --- */
 
 static void forget_reports(LabCall *call, LabCollector *collector)
 {

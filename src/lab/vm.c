@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* --- what the backing says
- * ------------------------------------------------------------------------------------ */
+/* --- what the backing says --- */
 
 /* The files below the one that `above` froze, nearest first. */
 static GStrv files_below(const LabVm *vm, gint32 key, const LabSnapshot *above, const char *file)
@@ -59,8 +58,7 @@ void lab_vm_refresh(LabVm *vm)
     }
 }
 
-/* --- power
- * ------------------------------------------------------------------------------------------------------- */
+/* --- power --- */
 
 gboolean lab_fault_power(LabFault *fault, const LabVm *vm, gboolean wanted_on)
 {
@@ -175,8 +173,7 @@ static gboolean shutdown_guest(LabCall *call)
     return TRUE;
 }
 
-/* --- configuration
- * ---------------------------------------------------------------------------------------------------- */
+/* --- configuration --- */
 
 gboolean lab_vm_run_resize(LabTask *task, LabFault *fault)
 {
@@ -331,9 +328,7 @@ static gboolean rename_vm(LabCall *call)
     return start_task(call, "ManagedEntity.rename", "Rename_Task", run_rename, g_strdup(name), g_free);
 }
 
-/* --- changed areas
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- changed areas --- */
 
 typedef struct {
     LabDisk *disk;

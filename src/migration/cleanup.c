@@ -85,7 +85,7 @@ static gboolean close_rounds(Engine *engine, GError **error)
     return round_abandon_open(engine, error) && snapshots_clear(engine, NULL, error);
 }
 
-/* --- failure ----------------------------------------------------------------------------------------- */
+/* --- failure --- */
 
 /* A target that was never started cannot run, even when it could not be removed. */
 static gboolean may_start_source(Engine *engine, gboolean released, GError **failed, GError **error)
@@ -168,7 +168,7 @@ void cleanup_after_failure(Engine *engine, const GError *failed)
         log_error("%s: the failure could not be recorded: %s", engine->vm->name, error->message);
 }
 
-/* --- cancel ------------------------------------------------------------------------------------------ */
+/* --- cancel --- */
 
 /* A VM that is not there any more has no snapshots and cannot be started. */
 static gboolean or_gone(Engine *engine, gboolean done, GError **failed, GError **error)
@@ -227,7 +227,7 @@ gboolean migration_cancel(const MigrationContext *context, gint64 id, gboolean d
            engine_connect(engine, error) && cleanup_cancel(engine, delete_files, error);
 }
 
-/* --- rollback ---------------------------------------------------------------------------------------- */
+/* --- rollback --- */
 
 gboolean migration_rollback(const MigrationContext *context, gint64 id, GError **error)
 {

@@ -68,7 +68,7 @@ void convergence_free(Convergence *convergence)
     g_free(convergence);
 }
 
-/* --- fitting ----------------------------------------------------------------------------------------- */
+/* --- fitting --- */
 
 static double shape(double t, double tau)
 {
@@ -182,7 +182,7 @@ void convergence_set_costs(Convergence *convergence, const CutoverCosts *costs)
     };
 }
 
-/* --- predicting -------------------------------------------------------------------------------------- */
+/* --- predicting --- */
 
 typedef double (*ChangedAfter)(const DiskModel *model, double t);
 
@@ -285,7 +285,7 @@ Prediction convergence_predict(const Convergence *convergence, double since_last
     return prediction;
 }
 
-/* --- the verdict ------------------------------------------------------------------------------------- */
+/* --- the verdict --- */
 
 static guint fewest_rounds(const Convergence *convergence)
 {
@@ -342,7 +342,7 @@ ConvergeVerdict convergence_verdict(const Convergence *convergence, double since
     return prediction.floor <= max_downtime ? CONVERGE_PROBE : CONVERGE_WAIT;
 }
 
-/* --- keeping it -------------------------------------------------------------------------------------- */
+/* --- keeping it --- */
 
 static Json *model_to_json(const DiskModel *model)
 {

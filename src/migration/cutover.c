@@ -15,7 +15,7 @@
 
 #include <string.h>
 
-/* --- the last round ---------------------------------------------------------------------------------- */
+/* --- the last round --- */
 
 /* What would make the cutover fail is found while the source still runs. */
 static gboolean check_before_power(Engine *engine, GError **error)
@@ -93,7 +93,7 @@ gboolean cutover_final_sync(Engine *engine, GError **error)
     return FALSE;
 }
 
-/* --- handing over ------------------------------------------------------------------------------------ */
+/* --- handing over --- */
 
 gboolean cutover_has_taken_over(Engine *engine, gboolean *ret, GError **error)
 {

@@ -16,7 +16,7 @@
 #define POWER_SECONDS 5.0
 #define JSON_MAX      (16 * MIB)
 
-/* --- opening ----------------------------------------------------------------------------------------- */
+/* --- opening --- */
 
 static gboolean load_spec(Engine *engine, GError **error)
 {
@@ -156,7 +156,7 @@ void engine_close(Engine *engine)
     g_free(engine);
 }
 
-/* --- sessions ---------------------------------------------------------------------------------------- */
+/* --- sessions --- */
 
 static void tick_of_task(gpointer data);
 
@@ -210,7 +210,7 @@ VsphereVm *engine_get_vm(Engine *engine, GError **error)
     return vsphere_get_vm(engine->vsphere, engine->vm->moref, engine->vm->instance_uuid, error);
 }
 
-/* --- time -------------------------------------------------------------------------------------------- */
+/* --- time --- */
 
 static gboolean due(double *next, double every)
 {
@@ -363,7 +363,7 @@ gboolean engine_wait(Engine *engine, double seconds, GError **error)
     return engine_tick(engine, error);
 }
 
-/* --- what is recorded -------------------------------------------------------------------------------- */
+/* --- what is recorded --- */
 
 gboolean engine_move(Engine *engine, Stage to, GError **error)
 {

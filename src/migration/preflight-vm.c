@@ -11,7 +11,7 @@ static gboolean is_on(const VsphereVm *vm)
     return strcmp(vm->power_state, "poweredOn") == 0;
 }
 
-/* --- what the VM is ---------------------------------------------------------------------------------- */
+/* --- what the VM is --- */
 
 /* A row for each property that decides by itself. */
 typedef struct {
@@ -202,7 +202,7 @@ void preflight_check_vm(const VmSpec *spec, const VsphereVm *vm, Findings *findi
                      "converting guests is not built yet");
 }
 
-/* --- what its disks are ------------------------------------------------------------------------------ */
+/* --- what its disks are --- */
 
 typedef struct {
     FindingSeverity severity;

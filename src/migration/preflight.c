@@ -13,7 +13,7 @@ static gboolean is_on(const VsphereVm *vm)
     return strcmp(vm->power_state, "poweredOn") == 0;
 }
 
-/* --- privileges -------------------------------------------------------------------------------------- */
+/* --- privileges --- */
 
 static const char *const privileges_on[] = {
     "VirtualMachine.State.CreateSnapshot",
@@ -41,7 +41,7 @@ static gboolean check_privileges(Vsphere *vsphere, const char *type, const char 
     return TRUE;
 }
 
-/* --- datastores -------------------------------------------------------------------------------------- */
+/* --- datastores --- */
 
 static const VsphereDatastore *find_datastore(const GPtrArray *datastores, const VsphereVm *vm,
                                               const char *name)
@@ -93,7 +93,7 @@ static gboolean check_datastores(Vsphere *vsphere, const VsphereVm *vm, Findings
     return TRUE;
 }
 
-/* --- transport --------------------------------------------------------------------------------------- */
+/* --- transport --- */
 
 static const char transport_advice[] =
     "move it to a VMFS or NFS datastore as a flat disk, or migrate the VM switched off";
@@ -155,7 +155,7 @@ static void check_transport(Vsphere *vsphere, const VmSpec *spec, const VsphereV
     }
 }
 
-/* --- all of it --------------------------------------------------------------------------------------- */
+/* --- all of it --- */
 
 static void check_start(const VmSpec *spec, Target *target, const VsphereVm *vm, Findings *findings)
 {

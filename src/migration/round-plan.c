@@ -30,7 +30,7 @@
 /* Two seconds each. */
 #define UNLOCK_TRIES 30u
 
-/* --- a round and its disks --------------------------------------------------------------------------- */
+/* --- a round and its disks --- */
 
 static void round_disk_free(gpointer data)
 {
@@ -105,7 +105,7 @@ gboolean round_set_base(Engine *engine, const char *key, GError **error)
     return store_fact_set(engine->store, engine->id, fact, "1", error);
 }
 
-/* --- what earlier rounds left ------------------------------------------------------------------------ */
+/* --- what earlier rounds left --- */
 
 static StoreRoundDisk *steal_row(GPtrArray *rows, const char *key)
 {
@@ -189,7 +189,7 @@ static gboolean forget_rests(Round *round, const char *key, GError **error)
     }
 }
 
-/* --- asking, and not believing everything ------------------------------------------------------------ */
+/* --- asking, and not believing everything --- */
 
 /* FALSE with an error; *ret_refused when the source does not answer for this id. */
 static gboolean ask_areas(RoundDisk *disk, const char *change_id, Extents *areas, gboolean *ret_refused,
@@ -254,7 +254,7 @@ static gboolean spot_check(RoundDisk *disk, const Extents *areas, gboolean *ret_
     return TRUE;
 }
 
-/* --- the four ways ----------------------------------------------------------------------------------- */
+/* --- the four ways --- */
 
 static gboolean plan_full(RoundDisk *disk, GError **error)
 {

@@ -29,7 +29,7 @@ static StoreRound *new_row(Engine *engine, const char *kind, gboolean off, GErro
     return store_round_create(engine->store, engine->id, row, &row->id, error) ? g_steal_pointer(&row) : NULL;
 }
 
-/* --- copying ----------------------------------------------------------------------------------------- */
+/* --- copying --- */
 
 static gboolean checkpoint(const Extents *done, gpointer data, GError **error)
 {
@@ -165,7 +165,7 @@ static gboolean commit(Round *round, GError **error)
     return TRUE;
 }
 
-/* --- closing ----------------------------------------------------------------------------------------- */
+/* --- closing --- */
 
 /* A snapshot that cannot be removed now is tried again before the next round and at the end. */
 static gboolean remove_snapshot(Engine *engine, const StoreRound *row, GError **error)
@@ -229,7 +229,7 @@ static void announce(Engine *engine, const StoreRound *row, const CopyProgress *
                  read, written, lasted);
 }
 
-/* --- what the model learns --------------------------------------------------------------------------- */
+/* --- what the model learns --- */
 
 static gboolean save_model(Engine *engine, GError **error)
 {
@@ -275,7 +275,7 @@ static gboolean learn(Round *round, double copy_seconds, GError **error)
     return (!whole || learn_fixed(engine, fixed, error)) && save_model(engine, error);
 }
 
-/* --- a round from its plan to its end ---------------------------------------------------------------- */
+/* --- a round from its plan to its end --- */
 
 static gboolean work_off(Round *round, GError **error)
 {
@@ -336,7 +336,7 @@ static gboolean start_round(Engine *engine, const char *kind, gboolean off, GErr
     return round_freeze(round, error) && round_plan(round, error) && work_off(round, error);
 }
 
-/* --- what an earlier run left ------------------------------------------------------------------------ */
+/* --- what an earlier run left --- */
 
 /* A VM that is off and whose change ids are those of the round did not run since.  Without ids nobody knows.
  */
@@ -438,7 +438,7 @@ static gboolean finish_open(Engine *engine, char **ret_kind, GError **error)
     return finished;
 }
 
-/* --- with patience ----------------------------------------------------------------------------------- */
+/* --- with patience --- */
 
 static gboolean may_pass(const GError *error)
 {
@@ -507,7 +507,7 @@ gboolean round_abandon_open(Engine *engine, GError **error)
     return TRUE;
 }
 
-/* --- questions --------------------------------------------------------------------------------------- */
+/* --- questions --- */
 
 gboolean round_all_based(Engine *engine, gboolean *ret, GError **error)
 {

@@ -234,7 +234,7 @@ static void test_duplicates(void)
     free_vm(vm);
 }
 
-/* --- the disks that there must be -------------------------------------------------------------------- */
+/* --- the disks that there must be --- */
 
 static Machine *machine_of_two(void)
 {

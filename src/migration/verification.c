@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-/* --- what rounds wrote ------------------------------------------------------------------------------- */
+/* --- what rounds wrote --- */
 
 static gboolean add_bytes(Extents **areas, GBytes *bytes, GError **error)
 {
@@ -66,7 +66,7 @@ static Extents *written_since(Engine *engine, const char *key, gint64 first, gin
     return g_steal_pointer(&areas);
 }
 
-/* --- reading back ------------------------------------------------------------------------------------ */
+/* --- reading back --- */
 
 typedef struct {
     StoreDisk *disk;
@@ -137,7 +137,7 @@ gboolean verification_catch_up(Engine *engine, GError **error)
     return fact_set_integer(engine->store, engine->id, FACT_VERIFIED, next, error);
 }
 
-/* --- on request -------------------------------------------------------------------------------------- */
+/* --- on request --- */
 
 static void put_ranges(Json *json, const VerifyReport *report)
 {

@@ -25,7 +25,7 @@
 
 #define GLANCE_SECONDS 0.4
 
-/* --- init -------------------------------------------------------------------------------------------- */
+/* --- init --- */
 
 static void record_findings(Engine *engine, const Findings *findings)
 {
@@ -64,7 +64,7 @@ static gboolean run_init(Engine *engine, GError **error)
            engine_move(engine, STAGE_BASE_COPY, error);
 }
 
-/* --- base copy --------------------------------------------------------------------------------------- */
+/* --- base copy --- */
 
 static gboolean source_is_off(Engine *engine, gboolean *ret, GError **error)
 {
@@ -116,7 +116,7 @@ static gboolean run_base_copy(Engine *engine, GError **error)
     return down ? begin_cutover(engine, error) : engine_move(engine, STAGE_DELTA, error);
 }
 
-/* --- delta ------------------------------------------------------------------------------------------- */
+/* --- delta --- */
 
 static double seconds_since(const Engine *engine, double by_the_store)
 {
@@ -220,7 +220,7 @@ static gboolean run_delta(Engine *engine, GError **error)
     return last_warm_round(engine, decision.last_warm, error) && begin_cutover(engine, error);
 }
 
-/* --- the table --------------------------------------------------------------------------------------- */
+/* --- the table --- */
 
 typedef struct {
     gboolean (*run)(Engine *engine, GError **error);

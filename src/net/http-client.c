@@ -33,7 +33,7 @@ struct HttpClient {
     char *cookie;    /* lock */
 };
 
-/* --- addresses --------------------------------------------------------------------------------- */
+/* --- addresses --- */
 
 G_DEFINE_AUTOPTR_CLEANUP_FUNC(CURLU, curl_url_cleanup)
 
@@ -133,7 +133,7 @@ char *http_encode(const char *text, gboolean keep_slash)
     return g_uri_escape_string(text, keep_slash ? "/" : NULL, FALSE);
 }
 
-/* --- the client -------------------------------------------------------------------------------- */
+/* --- the client --- */
 
 static gboolean copy_trust(const TlsTrust *trust, const char *base, TlsTrust *ret, GError **error)
 {
@@ -224,7 +224,7 @@ char *http_client_dup_cookie(HttpClient *client)
     return cookie;
 }
 
-/* --- the pool ---------------------------------------------------------------------------------- */
+/* --- the pool --- */
 
 static HttpConnection *borrow(HttpClient *client, const Cancel *cancel, GError **error)
 {
@@ -264,7 +264,7 @@ static HttpRoute route_of(const HttpClient *client, const char *pin, const char 
     };
 }
 
-/* --- trust ------------------------------------------------------------------------------------- */
+/* --- trust --- */
 
 /* What the server shows now. */
 static TlsPeer *look(const HttpClient *client, const Cancel *cancel, GError **error)
@@ -352,7 +352,7 @@ static void explain_untrusted(const HttpClient *client, GError **error)
         *error = g_steal_pointer(&reason);
 }
 
-/* --- requests ---------------------------------------------------------------------------------- */
+/* --- requests --- */
 
 void http_answer_clear(HttpAnswer *answer)
 {

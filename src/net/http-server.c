@@ -50,7 +50,7 @@ struct HttpExchange {
     gboolean cut;
 };
 
-/* --- the request ------------------------------------------------------------------------------- */
+/* --- the request --- */
 
 static HttpExchange *exchange_new(const HttpServer *server, struct MHD_Connection *connection,
                                   const char *method, const char *raw_path)
@@ -173,7 +173,7 @@ gboolean http_basic_auth(HttpExchange *exchange, char **ret_user, char **ret_pas
     return TRUE;
 }
 
-/* --- the answer -------------------------------------------------------------------------------- */
+/* --- the answer --- */
 
 void http_add_header(HttpExchange *exchange, const char *name, const char *value)
 {
@@ -289,7 +289,7 @@ void http_answer_cut(HttpExchange *exchange)
     exchange->cut = TRUE;
 }
 
-/* --- libmicrohttpd's side ---------------------------------------------------------------------- */
+/* --- libmicrohttpd's side --- */
 
 static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *text)
 {
@@ -350,7 +350,7 @@ static G_GNUC_PRINTF(2, 0) void log_message(void *data, const char *format, va_l
     log_debug("http-server: %s", g_strchomp(text));
 }
 
-/* --- start and stop ---------------------------------------------------------------------------- */
+/* --- start and stop --- */
 
 static gboolean bind_and_listen(int fd, const struct addrinfo *address, const char *name, GError **error)
 {

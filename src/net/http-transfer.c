@@ -69,7 +69,7 @@ void http_connection_free(HttpConnection *connection)
     g_free(connection);
 }
 
-/* --- what comes in ----------------------------------------------------------------------------- */
+/* --- what comes in --- */
 
 static guint current_status(CURL *easy)
 {
@@ -162,7 +162,7 @@ static int note_progress(void *user, curl_off_t download_total, curl_off_t downl
     return 0;
 }
 
-/* --- what goes out ----------------------------------------------------------------------------- */
+/* --- what goes out --- */
 
 /* For options whose loss would be worse than the end of the program. */
 static void must(CURLcode code)
@@ -284,7 +284,7 @@ static void set_request(Transfer *transfer, const HttpRoute *route, HeaderList *
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, transfer->problem);
 }
 
-/* --- running it -------------------------------------------------------------------------------- */
+/* --- running it --- */
 
 static VfErrorClass class_of(CURLcode code)
 {

@@ -227,7 +227,7 @@ static void test_refused(Testing *testing, gconstpointer data)
     g_assert_error(error, VF_ERROR, VF_ERROR_INVALID);
 }
 
-/* --- many at once ------------------------------------------------------------------------------ */
+/* --- many at once --- */
 
 static gpointer read_many(gpointer data)
 {

@@ -8,7 +8,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
-/* --- trust ------------------------------------------------------------------------------------- */
+/* --- trust --- */
 
 static void test_thumbprints(Testing *testing, gconstpointer data)
 {
@@ -87,7 +87,7 @@ static void test_changed_key(Testing *testing, gconstpointer data)
     g_assert_cmpint(g_atomic_int_get(&testing->requests), ==, 1);
 }
 
-/* --- servers that are not what they should be -------------------------------------------------- */
+/* --- servers that are not what they should be --- */
 
 typedef struct {
     int listener;
@@ -206,7 +206,7 @@ static void test_no_tls(Testing *testing, gconstpointer data)
     assert_fails(client, &(HttpRequest){.target = "/echo"}, VF_ERROR_TRANSIENT, NULL);
 }
 
-/* --- through a proxy ------------------------------------------------------------------------------ */
+/* --- through a proxy --- */
 
 /* Hands bytes over in both directions until one side ends. */
 static void relay(int one, int other)

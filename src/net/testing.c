@@ -12,7 +12,7 @@ static const guint8 packed[] = {0x1f, 0x8b, 0x08, 0x00, 0x00, 0x00, 0x00, 0x00, 
 
 static const char *const names[] = {"localhost", NULL};
 
-/* --- the server -------------------------------------------------------------------------------- */
+/* --- the server --- */
 
 static guint8 byte_at(guint64 position)
 {
@@ -180,7 +180,7 @@ void testing_tear_down(Testing *testing, gconstpointer data)
     g_free(testing->certificate);
 }
 
-/* --- the client -------------------------------------------------------------------------------- */
+/* --- the client --- */
 
 HttpClient *testing_client(const Testing *testing, const HttpClientOptions *options)
 {

@@ -17,7 +17,7 @@ G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_crt_t, gnutls_x509_crt_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_x509_privkey_t, gnutls_x509_privkey_deinit, NULL)
 G_DEFINE_AUTO_CLEANUP_FREE_FUNC(gnutls_pubkey_t, gnutls_pubkey_deinit, NULL)
 
-/* --- thumbprints ------------------------------------------------------------------------------- */
+/* --- thumbprints --- */
 
 static char *format_hex(const guint8 *bytes, gsize length)
 {
@@ -62,7 +62,7 @@ gboolean tls_peer_matches(const TlsPeer *peer, const char *thumbprint)
     return strcmp(thumbprint, peer->sha256) == 0 || strcmp(thumbprint, peer->sha1) == 0;
 }
 
-/* --- what a certificate says ------------------------------------------------------------------- */
+/* --- what a certificate says --- */
 
 void tls_peer_free(TlsPeer *peer)
 {
@@ -165,7 +165,7 @@ TlsPeer *tls_peer_from_pem(const char *pem, GError **error)
     return describe_encoded(&encoded, GNUTLS_X509_FMT_PEM, error);
 }
 
-/* --- making one -------------------------------------------------------------------------------- */
+/* --- making one --- */
 
 static int add_name(gnutls_x509_crt_t certificate, const char *name)
 {

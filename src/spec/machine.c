@@ -97,8 +97,7 @@ guint64 machine_total_size(const Machine *machine)
     return total;
 }
 
-/* --- JSON
- * ------------------------------------------------------------------------------------------------------- */
+/* --- JSON --- */
 
 static Json *disk_to_json(const MachineDisk *disk)
 {

@@ -12,9 +12,7 @@ static const void *field(const SchemaKey *row, const void *object)
     return (const char *)object + row->at - 1;
 }
 
-/* --- JSON
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- JSON --- */
 
 /* Sets a value at a path, making the objects on the way.  Takes over `value`. */
 static void set_at(Json *root, char **parts, Json *value)
@@ -131,8 +129,7 @@ void schema_to_json(const Schema *schema, const void *object, Json *root)
     }
 }
 
-/* --- troff
- * -------------------------------------------------------------------------------------------------------- */
+/* --- troff --- */
 
 /* Hyphens that are to be typed, backslashes, and a control character at the start of a line. */
 static void append_escaped(GString *out, const char *text)

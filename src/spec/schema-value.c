@@ -14,8 +14,7 @@ static void *field(const SchemaKey *row, const void *object)
     return (char *)object + row->at - 1;
 }
 
-/* --- from text
- * -------------------------------------------------------------------------------------------------- */
+/* --- from text --- */
 
 static gboolean read_delay(const SchemaKey *row, const TreeNode *node, gint64 *ret, GError **error)
 {
@@ -101,8 +100,7 @@ void schema_value_clear(const SchemaKey *row, SchemaValue *value)
     g_clear_pointer(&value->text, g_free);
 }
 
-/* --- into the struct
- * ---------------------------------------------------------------------------------------------- */
+/* --- into the struct --- */
 
 static void store_text(void *at, char *text)
 {

@@ -33,8 +33,7 @@ gboolean complaints_check(const Complaints *complaints, GError **error)
     return vf_fail(error, VF_ERROR_INVALID, "%s", text->str);
 }
 
-/* --- walking
- * ---------------------------------------------------------------------------------------------------- */
+/* --- walking --- */
 
 KeyMatch schema_match(const SchemaKey *row, const KeyPath *path)
 {
@@ -111,8 +110,7 @@ void schema_walk(const SchemaWalk *walk, const TreeNode *root)
         walk->unknown(&path, root, walk->data);
 }
 
-/* --- checking
- * ---------------------------------------------------------------------------------------------------- */
+/* --- checking --- */
 
 typedef struct {
     const Schema *schema;

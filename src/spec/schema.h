@@ -55,8 +55,7 @@ struct Schema {
     const Schema *also; /* a file may hold these too: they fill another struct; NULL: nothing more */
 };
 
-/* --- complaints: all that is wrong with a file, before anything is refused
- * ------------------------------------- */
+/* --- complaints: all that is wrong with a file, before anything is refused --- */
 
 typedef GPtrArray Complaints; /* char * */
 
@@ -66,8 +65,7 @@ void complaints_take(Complaints *complaints, GError *error);
 /* VF_ERROR_INVALID with every complaint on a line of its own, when there is one. */
 gboolean complaints_check(const Complaints *complaints, GError **error);
 
-/* --- reading
- * ---------------------------------------------------------------------------------------------------- */
+/* --- reading --- */
 
 /* Adds what is wrong with the tree below `root` according to `schema` and its `also`. */
 void schema_check(const Schema *schema, const TreeNode *root, Complaints *complaints);
@@ -82,8 +80,7 @@ void schema_init(const Schema *schema, void *object);
 void schema_copy(const Schema *schema, const void *from, void *to);
 void schema_clear(const Schema *schema, void *object);
 
-/* --- writing
- * ---------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 /* Sets in `root`, an object, what schema_fill() reads back to the same. */
 void schema_to_json(const Schema *schema, const void *object, Json *root);

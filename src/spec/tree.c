@@ -183,8 +183,7 @@ gboolean tree_fail(const TreeNode *node, GError **error, const char *format, ...
                    *path != '\0' ? ": " : "", why);
 }
 
-/* --- building
- * -------------------------------------------------------------------------------------------------- */
+/* --- building --- */
 
 void tree_builder_init(TreeBuilder *builder, const char *name)
 {

@@ -58,9 +58,7 @@ gboolean sqlite_request_close_all(Store *store, gint64 vm, const char *outcome, 
                      clock_now(), outcome, vm);
 }
 
-/* --- events
- * ---------------------------------------------------------------------------------------------------------
- */
+/* --- events --- */
 
 static gpointer read_event(const Query *query)
 {
@@ -96,9 +94,7 @@ GPtrArray *sqlite_event_list(Store *store, gint64 vm, gint64 after_id, guint lim
         vm, after_id, limit);
 }
 
-/* --- facts
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- facts --- */
 
 gboolean sqlite_fact_set(Store *store, gint64 vm, const char *name, const char *value, GError **error)
 {

@@ -69,8 +69,7 @@ GPtrArray *sqlite_round_list(Store *store, gint64 vm, GError **error)
                       vm);
 }
 
-/* --- disks of a round
- * --------------------------------------------------------------------------------------------- */
+/* --- disks of a round --- */
 
 static gpointer read_round_disk(const Query *query)
 {
@@ -172,8 +171,7 @@ gboolean sqlite_round_disk_complete(Store *store, gint64 vm, gint64 round, const
     return sqlite_atomically(store, complete, &it, error);
 }
 
-/* --- snapshots
- * ------------------------------------------------------------------------------------------------------ */
+/* --- snapshots --- */
 
 static gpointer read_snapshot(const Query *query)
 {

@@ -94,8 +94,7 @@ Store *sqlite_store_open(const char *directory, GError **error)
     return NULL;
 }
 
-/* --- transactions
- * -------------------------------------------------------------------------------------------------- */
+/* --- transactions --- */
 
 static gboolean sqlite_begin(Store *base, GError **error)
 {

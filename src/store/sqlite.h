@@ -22,8 +22,7 @@ typedef struct {
 Store *sqlite_store_open(const char *directory, GError **error);
 extern const StoreOps sqlite_ops;
 
-/* --- queries (sqlite-query.c)
- * ---------------------------------------------------------------------------------- */
+/* --- queries (sqlite-query.c) --- */
 
 typedef struct {
     SqliteStore *store;
@@ -67,16 +66,14 @@ gboolean sqlite_atomically(Store *store, gboolean (*body)(Store *store, gpointer
 gboolean sqlite_relaxed(Store *store, gboolean (*body)(Store *store, gpointer data, GError **error),
                         gpointer data, GError **error);
 
-/* --- schema (sqlite-schema.c)
- * ----------------------------------------------------------------------------------- */
+/* --- schema (sqlite-schema.c) --- */
 
 extern const char *const sqlite_migrations[]; /* generated from schema/; ends with NULL */
 /* Brings the database to the last of `migrations`, each in one transaction; VF_ERROR_UNSUPPORTED when it is
  * newer. */
 gboolean sqlite_migrate(SqliteStore *store, const char *const *migrations, GError **error);
 
-/* --- the slots
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the slots --- */
 
 /* VF_ERROR_NOT_FOUND when the last query_run() changed nothing. */
 gboolean sqlite_changed_one(Store *store, const char *what, gint64 id, GError **error);

@@ -42,9 +42,7 @@ static gboolean needs(const char *text, const char *what, GError **error)
     return (text != NULL && *text != '\0') || vf_fail(error, VF_ERROR_INVALID, "store: %s is missing", what);
 }
 
-/* --- VMs
- * ----------------------------------------------------------------------------------------------------------
- */
+/* --- VMs --- */
 
 gboolean store_vm_create(Store *store, const StoreVm *vm, gint64 *ret_id, GError **error)
 {
@@ -89,8 +87,7 @@ gboolean store_vm_delete(Store *store, gint64 id, GError **error)
     return store->ops->vm_delete(store, id, error);
 }
 
-/* --- disks
- * -------------------------------------------------------------------------------------------------------- */
+/* --- disks --- */
 
 gboolean store_disk_put(Store *store, gint64 vm, const StoreDisk *disk, GError **error)
 {
@@ -107,8 +104,7 @@ GPtrArray *store_disk_list(Store *store, gint64 vm, GError **error)
     return store->ops->disk_list(store, vm, error);
 }
 
-/* --- rounds
- * ------------------------------------------------------------------------------------------------------- */
+/* --- rounds --- */
 
 gboolean store_round_create(Store *store, gint64 vm, const StoreRound *round, gint64 *ret_id, GError **error)
 {
@@ -151,8 +147,7 @@ gboolean store_round_disk_complete(Store *store, gint64 vm, gint64 round, const 
     return store->ops->round_disk_complete(store, vm, round, key, error);
 }
 
-/* --- snapshots
- * ---------------------------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 gboolean store_snapshot_intend(Store *store, gint64 vm, const char *name, gint64 *ret_id, GError **error)
 {
@@ -176,8 +171,7 @@ GPtrArray *store_snapshot_list(Store *store, gint64 vm, gboolean with_removed, G
     return store->ops->snapshot_list(store, vm, with_removed, error);
 }
 
-/* --- requests and events
- * ------------------------------------------------------------------------------------------ */
+/* --- requests and events --- */
 
 gboolean store_request_add(Store *store, gint64 vm, const char *kind, const char *arguments,
                            gboolean *ret_already, GError **error)
@@ -214,8 +208,7 @@ GPtrArray *store_event_list(Store *store, gint64 vm, gint64 after_id, guint limi
     return store->ops->event_list(store, vm, after_id, limit, error);
 }
 
-/* --- leases
- * ------------------------------------------------------------------------------------------------------- */
+/* --- leases --- */
 
 gboolean store_lease_take(Store *store, gint64 vm, guint ttl_seconds, GError **error)
 {
@@ -237,8 +230,7 @@ char *store_lease_holder(Store *store, gint64 vm, GError **error)
     return store->ops->lease_holder(store, vm, error);
 }
 
-/* --- facts
- * -------------------------------------------------------------------------------------------------------- */
+/* --- facts --- */
 
 gboolean store_fact_set(Store *store, gint64 vm, const char *name, const char *value, GError **error)
 {

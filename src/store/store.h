@@ -30,8 +30,7 @@ gboolean store_begin(Store *store, GError **error);
 gboolean store_commit(Store *store, GError **error);
 void store_rollback(Store *store);
 
-/* --- VMs
- * ------------------------------------------------------------------------------------------------------ */
+/* --- VMs --- */
 
 typedef struct {
     gint64 id;           /* ours: what the command line calls the migration's id */
@@ -70,8 +69,7 @@ gboolean store_vm_set_stage(Store *store, gint64 id, const char *from, const cha
 gboolean store_vm_set_progress(Store *store, gint64 id, const char *progress, GError **error);
 gboolean store_vm_delete(Store *store, gint64 id, GError **error); /* with all that hangs on it */
 
-/* --- disks
- * ---------------------------------------------------------------------------------------------------- */
+/* --- disks --- */
 
 typedef struct {
     char *key;         /* MachineDisk.key */
@@ -91,8 +89,7 @@ gboolean store_disk_put(Store *store, gint64 vm, const StoreDisk *disk,
 StoreDisk *store_disk_get(Store *store, gint64 vm, const char *key, GError **error);
 GPtrArray *store_disk_list(Store *store, gint64 vm, GError **error); /* StoreDisk, by key */
 
-/* --- rounds: the base copy, each delta, the last warm one, the final one
- * --------------------------------------- */
+/* --- rounds: the base copy, each delta, the last warm one, the final one --- */
 
 typedef enum {
     ROUND_INTENT,   /* recorded; a snapshot may or may not exist */
@@ -150,8 +147,7 @@ gboolean store_round_disk_done(Store *store, gint64 round, const char *key, GByt
  */
 gboolean store_round_disk_complete(Store *store, gint64 vm, gint64 round, const char *key, GError **error);
 
-/* --- snapshots made by vmferry
- * --------------------------------------------------------------------------------- */
+/* --- snapshots made by vmferry --- */
 
 typedef struct {
     gint64 id;
@@ -168,8 +164,7 @@ gboolean store_snapshot_made(Store *store, gint64 id, const char *moref, GError 
 gboolean store_snapshot_gone(Store *store, gint64 id, GError **error);
 GPtrArray *store_snapshot_list(Store *store, gint64 vm, gboolean with_removed, GError **error);
 
-/* --- requests to the worker
- * ------------------------------------------------------------------------------------ */
+/* --- requests to the worker --- */
 
 /* "finalize", "finalize-now", "cancel", "shutdown-force", "shutdown-done". */
 typedef struct {
@@ -190,8 +185,7 @@ GPtrArray *store_request_open(Store *store, gint64 vm, GError **error); /* Store
 gboolean store_request_close(Store *store, gint64 id, const char *outcome, GError **error);
 gboolean store_request_close_all(Store *store, gint64 vm, const char *outcome, GError **error);
 
-/* --- events
- * ---------------------------------------------------------------------------------------------------- */
+/* --- events --- */
 
 typedef struct {
     gint64 id;
@@ -207,8 +201,7 @@ gboolean store_event_add(Store *store, gint64 vm, const char *level, const char 
                          GError **error);
 GPtrArray *store_event_list(Store *store, gint64 vm, gint64 after_id, guint limit, GError **error);
 
-/* --- leases: two engines never write one image
- * ------------------------------------------------------------------ */
+/* --- leases: two engines never write one image --- */
 
 /* VF_ERROR_CONFLICT naming the holder while another holds it and it has not expired.  A holder on this
  * machine (boot id) whose process is gone (pid and start time) loses it at once. */
@@ -219,8 +212,7 @@ gboolean store_lease_release(Store *store, gint64 vm, GError **error);
 /* Who holds it now ("pid 123 on host"), or NULL. */
 char *store_lease_holder(Store *store, gint64 vm, GError **error);
 
-/* --- facts: what the engine measured, by name
- * ------------------------------------------------------------------- */
+/* --- facts: what the engine measured, by name --- */
 
 /* Small named values of one migration: "downtime.shutdown_seconds", "cutover.requested_at"...  NULL removes.
  */

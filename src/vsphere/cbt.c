@@ -4,8 +4,7 @@
 #include "vsphere/task.h"
 #include "vsphere/vm-ops.h"
 
-/* --- asking
- * -------------------------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 typedef struct {
     const char *vm, *snapshot, *change_id;
@@ -75,8 +74,7 @@ gboolean vsphere_changed_areas(Vsphere *vsphere, const char *vm, const char *sna
     return TRUE;
 }
 
-/* --- switching it on
- * ----------------------------------------------------------------------------------------- */
+/* --- switching it on --- */
 
 gboolean vsphere_set_change_tracking(Vsphere *vsphere, const char *vm, gboolean on, GError **error)
 {

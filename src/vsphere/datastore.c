@@ -35,7 +35,7 @@ gboolean datastore_path_parse(const char *path, char **ret_datastore, char **ret
     return TRUE;
 }
 
-/* --- addresses -------------------------------------------------------------------------------- */
+/* --- addresses --- */
 
 static char *encode(const char *text, gboolean keep_slash, gboolean twice)
 {
@@ -89,7 +89,7 @@ static gpointer with_url(const Place *place, UseUrl use, gpointer data, GError *
     return result;
 }
 
-/* --- small files ------------------------------------------------------------------------------ */
+/* --- small files --- */
 
 typedef struct {
     gsize max;
@@ -165,7 +165,7 @@ char *datastore_read_file(Vsphere *vsphere, const char *datacenter_path, const c
     return read_place(&place, max, ret_length, error);
 }
 
-/* --- disks ------------------------------------------------------------------------------------ */
+/* --- disks --- */
 
 static gboolean log_in_again(gpointer data, GError **error)
 {

@@ -50,8 +50,7 @@ static GPtrArray *find_candidates(const Names *names, const char *ref)
     return candidates;
 }
 
-/* --- near names
- * ---------------------------------------------------------------------------------------------- */
+/* --- near names --- */
 
 /* Levenshtein's, over bytes in lower case; of the first WORD_MAX bytes. */
 static guint distance(const char *a, const char *b)

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* --- VMs
- * ----------------------------------------------------------------------------------------------------- */
+/* --- VMs --- */
 
 static int compare_paths(gconstpointer a, gconstpointer b)
 {
@@ -142,8 +141,7 @@ VsphereVm *vsphere_get_vm(Vsphere *vsphere, const char *moref, const char *insta
     return vm_from_properties(properties, folders, vsphere_content(vsphere)->root_folder, error);
 }
 
-/* --- datastores
- * ---------------------------------------------------------------------------------------------- */
+/* --- datastores --- */
 
 static void datastore_free(gpointer data)
 {

@@ -9,8 +9,7 @@
 #define PAGE_OBJECTS 100
 #define OBJECTS_MAX  1000000u
 
-/* --- decoding
- * ------------------------------------------------------------------------------------------------ */
+/* --- decoding --- */
 
 /* Of a type that nobody asked for: NULL. */
 static const VimType *wanted_type(const VimType *const *wanted, const char *name)
@@ -85,8 +84,7 @@ gboolean property_decode(XmlNode *value, const VimType *const *wanted, GPtrArray
     return TRUE;
 }
 
-/* --- asking
- * -------------------------------------------------------------------------------------------------- */
+/* --- asking --- */
 
 static void put_wanted(XmlWriter *writer, const VimType *type, gboolean detail, gboolean plain)
 {
@@ -231,8 +229,7 @@ GPtrArray *property_read(Vsphere *vsphere, const PropertyQuery *query, GError **
     return NULL;
 }
 
-/* --- views
- * --------------------------------------------------------------------------------------------------- */
+/* --- views --- */
 
 static char *create_view(Vsphere *vsphere, const VimType *const *wanted, GError **error)
 {

@@ -24,8 +24,7 @@ struct Vsphere {
     char *session_key;    /* NULL: not logged in yet */
 };
 
-/* --- where to
- * ------------------------------------------------------------------------------------------------ */
+/* --- where to --- */
 
 /* "host", "host:port", "[v6]", "[v6]:port" or a bare v6 address, which has more than one colon. */
 static char *complete_server(const char *host, guint16 port)
@@ -49,8 +48,7 @@ static HttpClient *new_http(const char *server, const TlsTrust *trust, GError **
     return http_client_new(base, &options, error);
 }
 
-/* --- calls
- * --------------------------------------------------------------------------------------------------- */
+/* --- calls --- */
 
 static SoapReply *plain_call(Vsphere *vsphere, SoapRequest *request, GError **error)
 {
@@ -95,8 +93,7 @@ static gboolean current_time(Vsphere *vsphere, GError **error)
     return reply != NULL;
 }
 
-/* --- logging in
- * ---------------------------------------------------------------------------------------------- */
+/* --- logging in --- */
 
 /* With login_lock held. */
 static gboolean login(Vsphere *vsphere, GError **error)
@@ -149,8 +146,7 @@ gboolean vsphere_keepalive(Vsphere *vsphere, GError **error)
     return vsphere_relogin(vsphere, error);
 }
 
-/* --- opening and closing
- * ------------------------------------------------------------------------------------- */
+/* --- opening and closing --- */
 
 static gboolean read_content(Vsphere *vsphere, GError **error)
 {
@@ -243,8 +239,7 @@ void vsphere_free(Vsphere *vsphere)
     g_free(vsphere);
 }
 
-/* --- what is known about it
- * ---------------------------------------------------------------------------------- */
+/* --- what is known about it --- */
 
 const VsphereAbout *vsphere_about(const Vsphere *vsphere)
 {

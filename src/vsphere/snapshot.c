@@ -9,8 +9,7 @@
 
 #define IDLE_POLL_MS 1000u
 
-/* --- create
- * -------------------------------------------------------------------------------------------------- */
+/* --- create --- */
 
 /* The task is forgotten: if it did its work, the snapshot is there. */
 static gboolean found_after_all(Vsphere *vsphere, const char *vm, const char *name, char **ret_moref,
@@ -52,8 +51,7 @@ gboolean vsphere_create_snapshot(Vsphere *vsphere, const char *vm, const char *n
     return TRUE;
 }
 
-/* --- remove
- * -------------------------------------------------------------------------------------------------- */
+/* --- remove --- */
 
 /* When the task is forgotten the same is asked again: a snapshot that is gone says so. */
 gboolean vsphere_remove_snapshot(Vsphere *vsphere, const char *snapshot, GError **error)
@@ -95,8 +93,7 @@ gboolean vsphere_consolidate(Vsphere *vsphere, const char *vm, GError **error)
                    vsphere_server(vsphere), vm);
 }
 
-/* --- find
- * ---------------------------------------------------------------------------------------------------- */
+/* --- find --- */
 
 static const char *find_in(const GPtrArray *trees, const char *name)
 {
@@ -130,8 +127,7 @@ GPtrArray *vsphere_snapshot_disks(Vsphere *vsphere, const char *snapshot, GError
     return properties != NULL ? vm_disks(properties->device, error) : NULL;
 }
 
-/* --- waiting
- * ------------------------------------------------------------------------------------------------- */
+/* --- waiting --- */
 
 /* "VirtualMachine.createSnapshot", "vm.Snapshot.remove", "VirtualMachine.consolidateDisks", ... */
 static gboolean is_snapshot_work(const VimTaskInfo *info)

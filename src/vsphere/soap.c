@@ -15,8 +15,7 @@
 #define TICK_MS         1000u
 #define PATIENCE_MS     120000u
 
-/* --- requests
- * ------------------------------------------------------------------------------------------------ */
+/* --- requests --- */
 
 struct SoapRequest {
     char *method;
@@ -132,8 +131,7 @@ static const char *request_text(SoapRequest *request)
     return request->text;
 }
 
-/* --- replies
- * ------------------------------------------------------------------------------------------------- */
+/* --- replies --- */
 
 struct SoapReply {
     XmlDocument *document;
@@ -176,8 +174,7 @@ SoapReply *soap_reply_parse(const char *method, const char *body, gsize length, 
     return reply;
 }
 
-/* --- the server
- * ---------------------------------------------------------------------------------------------- */
+/* --- the server --- */
 
 struct SoapClient {
     HttpClient *http;
@@ -240,8 +237,7 @@ gboolean soap_client_pause(SoapClient *client, guint milliseconds, GError **erro
     return TRUE;
 }
 
-/* --- patience
- * ------------------------------------------------------------------------------------------------ */
+/* --- patience --- */
 
 typedef struct {
     guint next_ms, waited_ms;
@@ -296,8 +292,7 @@ static gboolean exchange(SoapClient *client, const HttpRequest *request, gboolea
     }
 }
 
-/* --- version
- * ------------------------------------------------------------------------------------------------- */
+/* --- version --- */
 
 static gboolean speaks(XmlNode *namespace, const char *version)
 {
@@ -338,8 +333,7 @@ gboolean soap_client_negotiate(SoapClient *client, GError **error)
     return TRUE;
 }
 
-/* --- calls
- * --------------------------------------------------------------------------------------------------- */
+/* --- calls --- */
 
 static gboolean check_status(const HttpAnswer *answer, GError **error)
 {

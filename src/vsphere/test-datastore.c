@@ -9,7 +9,7 @@
 
 #define DISK_SIZE MIB
 
-/* --- a vCenter that knows three calls and some files ------------------------------------------ */
+/* --- a vCenter that knows three calls and some files --- */
 
 typedef struct {
     HttpServer *server;
@@ -223,7 +223,7 @@ static void tear_down(Fixture *fixture, gconstpointer data)
     http_server_stop(fixture->server);
 }
 
-/* --- paths ------------------------------------------------------------------------------------ */
+/* --- paths --- */
 
 static void test_path(void)
 {
@@ -244,7 +244,7 @@ static void test_path(void)
     }
 }
 
-/* --- disks ------------------------------------------------------------------------------------ */
+/* --- disks --- */
 
 static void read_disk(Fixture *fixture)
 {

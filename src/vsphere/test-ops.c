@@ -46,8 +46,7 @@ static void teardown(Fixture *fixture, gconstpointer data)
     server_stop(fixture->server);
 }
 
-/* --- tasks and snapshots
- * ------------------------------------------------------------------------------------- */
+/* --- tasks and snapshots --- */
 
 static void test_snapshot(Fixture *fixture, gconstpointer data)
 {
@@ -185,8 +184,7 @@ static void test_tick(void)
     g_assert_cmpuint(ticks, ==, 2);
 }
 
-/* --- inventory
- * ----------------------------------------------------------------------------------------------- */
+/* --- inventory --- */
 
 #define NAME_OF(ID, NAME, UUID)                                                                              \
     OBJECT("VirtualMachine", ID,                                                                             \
@@ -340,8 +338,7 @@ static void test_privileges(Fixture *fixture, gconstpointer data)
                             "<privId>A.b</privId><privId>A.c</privId></HasPrivilegeOnEntity>"));
 }
 
-/* --- change tracking
- * ----------------------------------------------------------------------------------------- */
+/* --- change tracking --- */
 
 /* `n` areas of 64 KiB, one in two, from `start` on; the piece ends where they do, but not before `least`. */
 static void say_areas(Server *server, guint64 start, guint n, guint64 least)

@@ -47,8 +47,7 @@ static void answers_free(gpointer data)
     g_queue_free_full(data, answer_free);
 }
 
-/* --- what it says
- * -------------------------------------------------------------------------------------------- */
+/* --- what it says --- */
 
 void server_raw(Server *server, const char *method, guint status, const char *body)
 {
@@ -174,8 +173,7 @@ static char *make_answer(Server *server, const char *method, XmlNode *call, guin
     return fault("MethodNotFound", "");
 }
 
-/* --- what it hears
- * ------------------------------------------------------------------------------------------- */
+/* --- what it hears --- */
 
 static void remember(Server *server, HttpExchange *exchange, const char *method)
 {
@@ -261,8 +259,7 @@ static void handle(HttpExchange *exchange, gpointer data)
         http_answer_text(exchange, 404, "text/html", "<html>no</html>");
 }
 
-/* --- the server
- * ---------------------------------------------------------------------------------------------- */
+/* --- the server --- */
 
 static void make_tables(Server *server)
 {

@@ -45,8 +45,7 @@ static gpointer member(gconstpointer object, gsize offset)
     return G_STRUCT_MEMBER_P(object, offset);
 }
 
-/* --- making and freeing
- * -------------------------------------------------------------------------------------- */
+/* --- making and freeing --- */
 
 static gpointer new_list(const VimField *field)
 {
@@ -100,8 +99,7 @@ void vim_free(gpointer object)
     g_free(object);
 }
 
-/* --- decoding
- * ------------------------------------------------------------------------------------------------ */
+/* --- decoding --- */
 
 static gboolean decode_number(const VimField *field, XmlNode *node, gint64 *ret, GError **error)
 {
@@ -285,8 +283,7 @@ gboolean vim_decode_property(gpointer managed, const char *path, XmlNode *value,
     return TRUE;
 }
 
-/* --- by name
- * ------------------------------------------------------------------------------------------------- */
+/* --- by name --- */
 
 static gconstpointer get(gconstpointer object, const char *name, VimKind kind)
 {

@@ -55,8 +55,7 @@ static MachineFamily family_of(const char *guest_id)
     return MACHINE_FAMILY_OTHER;
 }
 
-/* --- disks
- * --------------------------------------------------------------------------------------------------- */
+/* --- disks --- */
 
 static int controller_rank(const char *name)
 {
@@ -179,8 +178,7 @@ static void add_disks(Machine *machine, const VimVm *properties, const GPtrArray
         ((MachineDisk *)machine->disks->pdata[0])->boot = TRUE;
 }
 
-/* --- network cards
- * ------------------------------------------------------------------------------------------- */
+/* --- network cards --- */
 
 /* A distributed port group and an opaque network are named by their own keys, which only their objects
  * translate. */
@@ -255,8 +253,7 @@ static void add_nics(Machine *machine, const GPtrArray *devices, Folders *folder
         add_nic(machine, found->pdata[i], folders);
 }
 
-/* --- the machine
- * --------------------------------------------------------------------------------------------- */
+/* --- the machine --- */
 
 static gboolean has_tpm(const GPtrArray *devices)
 {

@@ -52,8 +52,7 @@ void vsphere_vm_free(VsphereVm *vm)
     g_free(vm);
 }
 
-/* --- disks
- * --------------------------------------------------------------------------------------------------- */
+/* --- disks --- */
 
 const VimVirtualDevice *vm_device(const GPtrArray *devices, gint32 key)
 {
@@ -176,8 +175,7 @@ static GPtrArray *in_machine_order(GPtrArray *disks, const Machine *machine)
     return ordered;
 }
 
-/* --- the rest
- * ------------------------------------------------------------------------------------------------ */
+/* --- the rest --- */
 
 static void add_snapshots(GPtrArray *snapshots, const GPtrArray *trees, const char *parent,
                           const char *current)

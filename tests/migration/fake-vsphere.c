@@ -70,7 +70,7 @@ static gboolean call(const char *name, GError **error)
     return vf_fail(error, (VfErrorClass)fake->fail_class, "%s was made to fail", name);
 }
 
-/* --- session ----------------------------------------------------------------------------------------- */
+/* --- session --- */
 
 Vsphere *vsphere_open(const VsphereOptions *options, GError **error)
 {
@@ -92,7 +92,7 @@ gboolean vsphere_keepalive(Vsphere *vsphere, GError **error)
     return TRUE;
 }
 
-/* --- inventory --------------------------------------------------------------------------------------- */
+/* --- inventory --- */
 
 static void snapshot_free(gpointer data)
 {
@@ -240,7 +240,7 @@ GPtrArray *vsphere_missing_privileges(Vsphere *vsphere, const char *type, const 
     return g_ptr_array_new();
 }
 
-/* --- snapshots --------------------------------------------------------------------------------------- */
+/* --- snapshots --- */
 
 gboolean vsphere_create_snapshot(Vsphere *vsphere, const char *vm, const char *name, const char *description,
                                  gboolean quiesce, char **ret_moref, GError **error)
@@ -302,7 +302,7 @@ GPtrArray *vsphere_snapshot_disks(Vsphere *vsphere, const char *snapshot, GError
     return call("snapshot_disks", error) ? describe_disks(snapshot) : NULL;
 }
 
-/* --- tracking ---------------------------------------------------------------------------------------- */
+/* --- tracking --- */
 
 gboolean vsphere_set_change_tracking(Vsphere *vsphere, const char *vm, gboolean on, GError **error)
 {
@@ -335,7 +335,7 @@ gboolean vsphere_change_id_follows(const char *then, const char *now)
            atoi(b + 1) >= atoi(a + 1);
 }
 
-/* --- power ------------------------------------------------------------------------------------------- */
+/* --- power --- */
 
 gboolean vsphere_shutdown_guest(Vsphere *vsphere, const char *vm, GError **error)
 {
@@ -361,7 +361,7 @@ char *vsphere_power_state(Vsphere *vsphere, const char *vm, GError **error)
     return call("power_state", error) ? g_strdup(power_state()) : NULL;
 }
 
-/* --- datastore --------------------------------------------------------------------------------------- */
+/* --- datastore --- */
 
 gboolean datastore_path_parse(const char *path, char **ret_datastore, char **ret_file, GError **error)
 {

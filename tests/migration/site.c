@@ -15,7 +15,7 @@ const LabDiskConfig two_disks[N_DISKS] = {
 };
 const LabWriterConfig busy = {.write_rate = 2 * MIB, .working_set = 3 * MIB, .seed = 7};
 
-/* --- a site ------------------------------------------------------------------------------------------ */
+/* --- a site --- */
 
 static Json *parse_progress(const char *text)
 {
@@ -130,7 +130,7 @@ void site_free(Site *site)
     g_free(site);
 }
 
-/* --- what is done with it ---------------------------------------------------------------------------- */
+/* --- what is done with it --- */
 
 void prepare(Site *site)
 {
@@ -253,7 +253,7 @@ gboolean was_said(Site *site, const char *words)
     return FALSE;
 }
 
-/* --- the proof --------------------------------------------------------------------------------------- */
+/* --- the proof --- */
 
 void assert_no_snapshot(Site *site)
 {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* --- a source that is not what it was ---------------------------------------------------------------- */
+/* --- a source that is not what it was --- */
 
 /* The first snapshot is for tracking, the second for the base copy: the third is the first delta's. */
 #define FIRST_DELTA 3

@@ -8,7 +8,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 
-/* --- shutting down ----------------------------------------------------------------------------------- */
+/* --- shutting down --- */
 
 static void force_when_asked(Json *json, gpointer data)
 {
@@ -80,7 +80,7 @@ static void test_force(void)
     site_free(site);
 }
 
-/* --- failures ---------------------------------------------------------------------------------------- */
+/* --- failures --- */
 
 static void fail_final_round(const char *call, gpointer data)
 {

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-/* --- the straight way -------------------------------------------------------------------------------- */
+/* --- the straight way --- */
 
 static void test_warm(void)
 {
@@ -89,7 +89,7 @@ static void test_max_downtime(void)
     site_free(site);
 }
 
-/* --- interrupted ------------------------------------------------------------------------------------- */
+/* --- interrupted --- */
 
 static Site *slow_site(void)
 {

@@ -21,8 +21,7 @@ typedef struct {
     char *address, *thumbprint;
 } Simulator;
 
-/* --- the simulator
- * ------------------------------------------------------------------------------------------- */
+/* --- the simulator --- */
 
 /* What it prints ends with its certificate. */
 static char *wait_until_ready(const Simulator *simulator)
@@ -103,8 +102,7 @@ static Vsphere *open_session(const Simulator *simulator)
     return vsphere;
 }
 
-/* --- sessions
- * ------------------------------------------------------------------------------------------------ */
+/* --- sessions --- */
 
 static void test_trust(Simulator *simulator, gconstpointer kind)
 {
@@ -148,8 +146,7 @@ static void test_relogin(Simulator *simulator, gconstpointer kind)
     g_assert_cmpuint(vms->len, >, 0);
 }
 
-/* --- inventory
- * ----------------------------------------------------------------------------------------------- */
+/* --- inventory --- */
 
 static void test_list(Simulator *simulator, gconstpointer kind)
 {
@@ -225,8 +222,7 @@ static void test_machine(Simulator *simulator, gconstpointer kind)
     g_assert_cmpstr(vm->host, ==, "DC0_H0");
 }
 
-/* --- operations
- * ---------------------------------------------------------------------------------------------- */
+/* --- operations --- */
 
 static char *find_moref(Vsphere *vsphere, const char *name)
 {
@@ -343,8 +339,7 @@ static void test_privileges(Simulator *simulator, gconstpointer kind)
     g_assert_cmpuint(missing->len, ==, 0);
 }
 
-/* --- an ESXi host
- * -------------------------------------------------------------------------------------------- */
+/* --- an ESXi host --- */
 
 static void test_host(Simulator *simulator, gconstpointer kind)
 {

@@ -71,8 +71,7 @@ static char *local_disk_path(Target *target, const Machine *machine, const Machi
     return g_strdup_printf("%s_disk%s.%s", base, key, spec->format);
 }
 
-/* --- preflight
- * ------------------------------------------------------------------------------------------------ */
+/* --- preflight --- */
 
 static void check_files(Target *target, const Machine *machine, gboolean existing, Findings *findings,
                         guint64 *ret_present)
@@ -242,8 +241,7 @@ static gboolean local_preflight(Target *target, const Machine *machine, gboolean
     return !uses_libvirt(spec) || check_domain(spec, machine, existing, findings, error);
 }
 
-/* --- images
- * --------------------------------------------------------------------------------------------------- */
+/* --- images --- */
 
 static gboolean local_remove_disk(Target *target, const char *path, GError **error)
 {
@@ -282,8 +280,7 @@ static Disk *local_open_disk(Target *target, const char *path, gboolean writable
     return format_open(path, spec_of(target)->format, writable, error);
 }
 
-/* --- the domain
- * ----------------------------------------------------------------------------------------------- */
+/* --- the domain --- */
 
 static gboolean local_import(Target *target, const Machine *machine, const char *const *paths, char **ret_id,
                              GError **error)
