@@ -8,8 +8,8 @@
 #define PREFIX "image "
 
 static const Command *const subcommands[] = {
-    &command_image_info,   &command_image_map,    &command_image_convert,  &command_image_compare,
-    &command_image_create, &command_image_resize, &command_image_checksum,
+    &command_image_info,  &command_image_map,    &command_image_convert, &command_image_compare,
+    &command_image_check, &command_image_create, &command_image_resize,  &command_image_checksum,
 };
 
 static const char *short_name(const Command *command)

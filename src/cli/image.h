@@ -6,6 +6,7 @@
 #include "cli/session.h"
 #include "copy/copy.h"
 
+extern const Command command_image_check;
 extern const Command command_image_checksum;
 extern const Command command_image_compare;
 extern const Command command_image_convert;
