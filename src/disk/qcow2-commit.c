@@ -26,6 +26,9 @@
 
 #include "base/error.h"
 
+/* Streams that wait to be uncounted. */
+#define UNMAPPED_MAX 65536u
+
 typedef struct {
     guint64 offset;
     gsize length;
@@ -201,7 +204,7 @@ static gboolean has_room(Qcow2 *q, gboolean *ret_ok, GError **error)
     G_GNUC_UNUSED g_autoptr(GMutexLocker) locker = g_mutex_locker_new(&q->lock);
 
     *ret_ok = qcow2_check_usable(q, error);
-    return !*ret_ok || q->n_dirty < q->max_dirty;
+    return !*ret_ok || (q->n_dirty < q->max_dirty && q->unmapped->len < UNMAPPED_MAX);
 }
 
 gboolean qcow2_make_room(Qcow2 *q, GError **error)

@@ -250,7 +250,7 @@ gboolean qcow2_lookup_now(Qcow2 *q, guint64 offset, guint64 length, Qcow2Run *re
 /* VF_ERROR_TARGET_IO when a commit has failed.  Under lock; the others without. */
 gboolean qcow2_check_usable(const Qcow2 *q, GError **error);
 gboolean qcow2_commit(Qcow2 *q, GError **error);
-/* Before every change: checks that, and commits when too much is dirty. */
+/* Before every change: checks that, and commits when too much is dirty or waits to be uncounted. */
 gboolean qcow2_make_room(Qcow2 *q, GError **error);
 
 /* qcow2-check.c, before anything runs: sets tail.  `counted_late`: refcounts may be too low. */

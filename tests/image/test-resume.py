@@ -27,7 +27,7 @@ def killed(folder, raw, target, *options, point="copy.checkpoint-committed"):
 
 def random_raw(path, mib):
     with open(path, "wb") as out:
-        out.write(os.urandom(mib * MIB))
+        out.write(os.urandom(mib * MIB // 2).hex().encode())
     return path
 
 
