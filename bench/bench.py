@@ -32,6 +32,7 @@ class Bench:
     def __init__(self, options):
         self.options = options
         self.tool = str(pathlib.Path(options.build) / "bench" / "bench-copy")
+        self.program = str(pathlib.Path(options.build) / "src" / "cli" / "vmferry")
         self.size_mib = 512 if options.quick else 1024
         self.runs = options.runs or (3 if options.quick else 5)
         self.delta_mib = 1024 if options.quick else 4096
@@ -236,6 +237,54 @@ def deltas(bench, raw):
         remove(image, other)
 
 
+# ---- image files ----
+
+
+def fill_mixed(path, size_mib):
+    """In pieces of 1 MiB: half data of which a compressor makes half, a quarter zeros that are stored, a quarter hole."""
+    half = [os.urandom(4096) + b"vmferry " * 512 for _ in range(128)]
+    with open(path, "wb") as out:
+        out.truncate(size_mib * MIB)
+        for piece in range(size_mib):
+            out.seek(piece * MIB)
+            if piece % 4 < 2:
+                out.write(b"".join(half[(piece + i) % 128] for i in range(128)))
+            elif piece % 4 == 2:
+                out.write(bytes(MIB))
+
+
+def ours_convert(bench, source, target, *options):
+    remove(target)
+    return timed(lambda: run(bench.program, "image", "convert", *options, "-O", "qcow2", source, target))
+
+
+def peer_convert(source, target, *options):
+    def both():
+        run("qemu-img", "convert", "-W", "-m", "16", *options, "-O", "qcow2", source, target)
+        make_durable(target)
+
+    remove(target)
+    return timed(both)
+
+
+def images(bench):
+    kinds = {"raw-to-qcow2": [], "raw-to-qcow2-zlib": ["-c"],
+             "raw-to-qcow2-zstd": ["-c", "-o", "compression_type=zstd"]}
+    raw = os.path.join(bench.fast, "mixed.raw")
+    fill_mixed(raw, bench.size_mib // 2)
+    for place, folder in (("memory", bench.fast), ("disk", bench.slow)):
+        mine, theirs = os.path.join(folder, "ours.qcow2"), os.path.join(folder, "peer.qcow2")
+        for name, options in kinds.items():
+            bench.compare(f"image-{name}-{place}", bench.size_mib // 2 * MIB,
+                          lambda: ours_convert(bench, raw, mine, "-f", "raw", *options),
+                          lambda: peer_convert(raw, theirs, "-f", "raw", *options))
+        remove(mine, theirs)
+    os.unlink(raw)
+    empty, mine, theirs = (os.path.join(bench.fast, name) for name in ("empty.qcow2", "ours.qcow2", "peer.qcow2"))
+    run("qemu-img", "create", "-q", "-f", "qcow2", empty, "16T")
+    bench.compare("image-empty-16T", 0, lambda: ours_convert(bench, empty, mine), lambda: peer_convert(empty, theirs))
+
+
 # ---- all ----
 
 
@@ -268,6 +317,7 @@ def main():
         bench.ours("fill", raw, f"{bench.size_mib}M", 75)
         base_copies(bench, raw)
         os.unlink(raw)
+        images(bench)
         # On the disk and in its cache: a large file in tmpfs takes 10 ms to say where its data end, which a server does
         # for every connection, and there are more of ours than of the loop's.
         raw = os.path.join(bench.slow, "source.raw")
