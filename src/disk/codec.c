@@ -1,6 +1,7 @@
 #include "disk/codec.h"
 
 #include <libdeflate.h>
+#include <string.h>
 #include <zstd.h>
 
 #include "base/error.h"
@@ -150,4 +151,62 @@ gsize codec_compress(CodecKind kind, guint level, const void *in, gsize in_lengt
     if (kind == CODEC_ZSTD)
         return zstd(level, in, in_length, out, out_max);
     return deflate(kind == CODEC_DEFLATE, level, in, in_length, out, out_max);
+}
+
+/* ---- not compressing ---- */
+
+#define SAMPLES     16u
+#define SAMPLE_SIZE 256u
+/* Of the squares of the 256 counts of bytes: noise has 69616 on average, with a deviation of 360. */
+#define RANDOM_SUM_MAX 72000u
+
+gboolean codec_looks_random(const void *in, gsize in_length)
+{
+    guint counts[256] = {0};
+    guint sum = 0;
+
+    if (in_length < SAMPLES * SAMPLE_SIZE)
+        return FALSE;
+    for (guint i = 0; i < SAMPLES; i++) {
+        const guint8 *sample = (const guint8 *)in + in_length / SAMPLES * i;
+
+        for (guint j = 0; j < SAMPLE_SIZE; j++)
+            counts[sample[j]]++;
+    }
+    for (guint i = 0; i < G_N_ELEMENTS(counts); i++)
+        sum += counts[i] * counts[i];
+    return sum <= RANDOM_SUM_MAX;
+}
+
+/* The header of a block: 1 for the last one, its length, and the same inverted. */
+static void put_block_header(guint8 *to, gsize length, gboolean is_last)
+{
+    to[0] = (guint8)is_last;
+    to[1] = (guint8)length;
+    to[2] = (guint8)(length >> 8);
+    to[3] = (guint8)~to[1];
+    to[4] = (guint8)~to[2];
+}
+
+gsize codec_store(const void *in, gsize in_length, void *out, gsize out_max)
+{
+    guint32 checksum = GUINT32_TO_BE(libdeflate_adler32(1, in, in_length));
+    const guint8 *from = in;
+    guint8 *to = out;
+
+    if (in_length > out_max || out_max - in_length < 5 * (in_length / G_MAXUINT16 + 1) + 6)
+        return 0;
+    *to++ = 0x78;
+    *to++ = 0x01;
+    do {
+        gsize n = MIN(in_length, G_MAXUINT16);
+
+        put_block_header(to, n, n == in_length);
+        memcpy(to + 5, from, n);
+        to += 5 + n;
+        from += n;
+        in_length -= n;
+    } while (in_length > 0);
+    memcpy(to, &checksum, sizeof checksum);
+    return (gsize)(to - (guint8 *)out) + sizeof checksum;
 }

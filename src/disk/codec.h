@@ -27,3 +27,11 @@ gboolean codec_decompress(CodecKind kind, const void *in, gsize in_length, void 
 
 /* The size of the stream that is put into `out`, or 0 when it would not fit in there. */
 gsize codec_compress(CodecKind kind, guint level, const void *in, gsize in_length, void *out, gsize out_max);
+
+/* TRUE for what deflate would hardly make smaller: bytes that are spread as in noise (encrypted, compressed
+ * already).  Looks at 4 KiB of at least as much. */
+gboolean codec_looks_random(const void *in, gsize in_length);
+
+/* A zlib stream (RFC 1950) that holds `in` as it is: 5 bytes more for each 65535, and 6.  Its size, or 0 when
+ * it would not fit. */
+gsize codec_store(const void *in, gsize in_length, void *out, gsize out_max);

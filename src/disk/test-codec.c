@@ -82,11 +82,41 @@ static void test_does_not_fit(void)
         g_assert_cmpuint(codec_compress(kinds[i], 0, noise, sizeof noise, out, sizeof out - 1), ==, 0);
 }
 
+/* Streams of all lengths around those of blocks come back; noise is told from what can be compressed. */
+static void test_store(void)
+{
+    static const gsize lengths[] = {0, 1, 511, 65534, 65535, 65536, 131070, 131071, 200000};
+    g_autofree guint8 *in = g_malloc(200000);
+    g_autofree guint8 *out = g_malloc(200100);
+    g_autofree guint8 *back = g_malloc(200000);
+    GRand *random = g_rand_new_with_seed(1);
+    GError *error = NULL;
+
+    for (gsize i = 0; i < 200000; i++)
+        in[i] = (guint8)g_rand_int(random);
+    g_rand_free(random);
+    for (guint i = 0; i < G_N_ELEMENTS(lengths); i++) {
+        gsize n = lengths[i];
+        gsize size = codec_store(in, n, out, 200100);
+
+        g_assert_cmpuint(size, >, n);
+        g_assert_cmpuint(codec_store(in, n, out, n + 10), ==, 0);
+        g_assert_true(codec_decompress(CODEC_ZLIB, out, size, back, n, NULL, "stored", &error));
+        g_assert_cmpmem(back, n, in, n);
+    }
+    g_assert_true(codec_looks_random(in, 65536));
+    g_assert_false(codec_looks_random(in, 4000));
+    for (gsize i = 0; i < 65536; i++)
+        in[i] &= 0xfe;
+    g_assert_false(codec_looks_random(in, 65536));
+}
+
 int main(int argc, char **argv)
 {
     g_test_init(&argc, &argv, NULL);
     g_test_add_func("/codec/round-trip", test_round_trip);
     g_test_add_func("/codec/damaged", test_damaged);
     g_test_add_func("/codec/does-not-fit", test_does_not_fit);
+    g_test_add_func("/codec/store", test_store);
     return g_test_run();
 }

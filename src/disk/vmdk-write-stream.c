@@ -216,12 +216,19 @@ static gboolean check_whole(const Stream *s, guint64 offset, guint64 length, GEr
                    s->disk.name, length, offset);
 }
 
+/* Noise is not worth the work. */
+static gsize deflate(const Stream *s, const void *data, gsize length, guint8 *to, gsize max)
+{
+    if (codec_looks_random(data, length))
+        return codec_store(data, length, to, max);
+    return codec_compress(CODEC_ZLIB, s->level, data, length, to, max);
+}
+
 /* Makes the record of a grain; FALSE only without memory. */
 static gboolean make_record(const Stream *s, guint64 grain, const void *data, gsize length, guint8 *record,
                             gsize *ret_length, GError **error)
 {
-    gsize size = codec_compress(CODEC_ZLIB, s->level, data, length, record + VMDK_RECORD_HEADER,
-                                RECORD_MAX - VMDK_RECORD_HEADER);
+    gsize size = deflate(s, data, length, record + VMDK_RECORD_HEADER, RECORD_MAX - VMDK_RECORD_HEADER);
     gsize end = VMDK_RECORD_HEADER + size;
 
     if (size == 0)
