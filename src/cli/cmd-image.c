@@ -23,7 +23,9 @@ static void print_help(void)
            "Works on disk images; options are in qemu-img's words.\n\nSubcommands:\n");
     for (guint i = 0; i < G_N_ELEMENTS(subcommands); i++)
         printf("  %-10s  %s\n", short_name(subcommands[i]), subcommands[i]->summary);
-    printf("\nvmferry image SUBCOMMAND --help says more, with an example.\n");
+    printf("\nvmferry image SUBCOMMAND --help says more.\n\n"
+           "Example:\n"
+           "  vmferry image convert -p -O qcow2 web.vmdk web.qcow2\n");
 }
 
 static gboolean fail_unknown(const char *name, GError **error)
