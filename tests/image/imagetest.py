@@ -8,7 +8,7 @@ import sys
 import tempfile
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
-from practice import MIB, Failure, Skip, Tap, check, run  # noqa: E402, F401  pylint: disable=unused-import
+from practice import MIB, Failure, Skip, Tap, check, run, wait_for  # noqa: E402, F401  pylint: disable=unused-import
 
 VMFERRY = os.path.abspath(sys.argv[1]) if len(sys.argv) > 1 else ""
 

@@ -4,11 +4,12 @@
 usage: test-image.py VMFERRY [REGEX]
 """
 import os
+import subprocess
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
-from imagetest import MIB, Folder, Tap, answer, check, image, left, make_raw, qemu, refused, run, same, sound  # noqa: E402
+from imagetest import MIB, Folder, Tap, answer, check, image, left, make_raw, qemu, refused, run, same, sound, wait_for  # noqa: E402
 
 TAP = Tap()
 TIB = 1 << 40
@@ -145,6 +146,30 @@ def vmdk_targets():
             same(raw, "raw", folder("v.vmdk"), "vmdk")
             check(left(folder) == [], left(folder))
         refused("cannot be resumed", "convert", "--resume", raw, folder("v.vmdk"))
+
+
+@TAP.case("NBD: as a source, and in place as a target")
+def nbd():
+    with Folder() as folder:
+        raw = make_raw(folder("a.raw"), 5 * MIB)
+        qemu("create", "-q", "-f", "qcow2", folder("there.qcow2"), "5M")
+        socket, other = folder("source.sock"), folder("target.sock")
+        with subprocess.Popen(["qemu-nbd", "-r", "-e", "8", "-t", "-f", "raw", "-k", socket, raw]) as source, \
+                subprocess.Popen(["qemu-nbd", "-e", "8", "-t", "-f", "qcow2", "-k", other,
+                                  folder("there.qcow2")]) as target:
+            try:
+                wait_for("qemu-nbd", 10, lambda: os.path.exists(socket) and os.path.exists(other))
+                uri, there = (f"nbd+unix:///?socket={name}" for name in (socket, other))
+                image("convert", "--verify", "-O", "qcow2", uri, folder("b.qcow2"))
+                image("convert", "--verify", "-n", "-O", "raw", uri, there)
+                refused("only raw is written in place", "convert", "-O", "qcow2", uri, there)
+                refused("cannot be resumed", "convert", "--resume", "-O", "raw", uri, there)
+                image("compare", uri, there)
+            finally:
+                source.terminate()
+                target.terminate()
+        same(raw, "raw", folder("b.qcow2"), "qcow2")
+        same(raw, "raw", folder("there.qcow2"), "qcow2")
 
 
 @TAP.case("comparison: answers and exit statuses are qemu-img's")
