@@ -243,12 +243,14 @@ static void test_govmomi(VmdkFixture *fixture, gconstpointer data)
         "item 9 type 10 VmxNet3\\nitem 10 type 10 E1000\\n";
     g_autofree char *go = g_find_program_in_path("go");
     g_autofree char *program = g_test_build_filename(G_TEST_DIST, "test-ova-govmomi.go", NULL);
+    g_autofree char *built = g_test_build_filename(G_TEST_BUILT, "../../go-cache", NULL);
+    g_autofree char *cache = g_canonicalize_filename(built, NULL);
     g_autofree char *command =
         g_strdup_printf("tar xf machine.ova --wildcards '*.ovf'\n"
-                        "GO111MODULE=off GOPATH=/usr/share/gocode go run %s *.ovf "
+                        "GO111MODULE=off GOPATH=/usr/share/gocode GOCACHE='%s' go run %s *.ovf "
                         "| tee all | grep -v ^file > seen\n"
                         "printf '%%b' '%s' | diff - seen >&2\ngrep -c '^file' all | grep -qx 3",
-                        program, expected);
+                        cache, program, expected);
     g_autoptr(Machine) machine = make_machine();
 
     if (go == NULL ||
