@@ -76,15 +76,16 @@ static Disk *open_target(const Place *place)
     return disk;
 }
 
-/* Copies a source that is made of `seed`, from where an earlier run has stopped. */
-static void copy_here(Place *place, guint32 seed, gboolean compare)
+/* Copies a source that is made of `seed`, from where an earlier run has stopped, at `rate` bytes per second.
+ */
+static void copy_here(Place *place, guint32 seed, gboolean compare, guint64 rate)
 {
     g_autoptr(GError) error = NULL;
     g_autoptr(Disk) source = pattern_disk_new("source", SIZE, seed, 70);
     g_autoptr(Sums) sums = sums_open(place->sums, SIZE, &error);
     g_autoptr(CopyPlan) plan = copy_plan_full(source, NULL, &error);
     g_autoptr(Extents) done = committed(place);
-    g_autoptr(RateLimit) limit = rate_limit_new(14 * MIB);
+    g_autoptr(RateLimit) limit = rate_limit_new(rate);
     CopyOptions options = {.threads = 2, .chunk = 4 * SUMS_BLOCK_SIZE, .checkpoint_ms = 20, .limit = limit};
     g_auto(VerifyReport) report = {0};
     Disk *target = open_target(place);
@@ -130,8 +131,9 @@ static void test_child(void)
     if (!g_test_subprocess())
         return;
     place = place_at(folder);
+    /* Slow enough to meet the fourth checkpoint, also where a sync takes half a second. */
     copy_here(&place, (guint32)g_ascii_strtoull(g_getenv("VMFERRY_TEST_SEED"), NULL, 10),
-              strcmp(g_getenv("VMFERRY_TEST_COMPARE"), "1") == 0);
+              strcmp(g_getenv("VMFERRY_TEST_COMPARE"), "1") == 0, 4 * MIB);
 }
 
 /* A base copy is killed and resumed; then another state of the source is copied by comparing, killed, and the
@@ -142,12 +144,12 @@ static void test_killed_at(gconstpointer data)
     g_auto(Place) place = place_at(folder);
 
     run_in_child(folder, data, 1, FALSE);
-    copy_here(&place, 1, FALSE);
+    copy_here(&place, 1, FALSE, 0);
 
     g_unlink(place.done);
     run_in_child(folder, data, 2, TRUE);
     g_unlink(place.done);
-    copy_here(&place, 1, TRUE);
+    copy_here(&place, 1, TRUE, 0);
 
     g_unlink(place.done);
     g_unlink(place.sums);
