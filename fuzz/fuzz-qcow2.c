@@ -6,6 +6,7 @@
 
 #include "base/size.h"
 #include "disk/memory.h"
+#include "disk/qcow2-audit.h"
 #include "disk/qcow2.h"
 #include "disk/test-trace.h"
 
@@ -61,6 +62,15 @@ static void try_reading(Input *input)
 
     if (disk != NULL)
         read_some(disk);
+}
+
+static void try_auditing(const Input *input)
+{
+    g_autoptr(GError) error = NULL;
+    g_autoptr(Bytes) bytes = bytes_open_memory(input->data, input->size, "fuzz");
+    g_auto(Qcow2Audit) found = {0};
+
+    qcow2_audit(bytes, QCOW2_REPAIR_NOTHING, &found, &error);
 }
 
 /* A whole cluster and its neighbourhood, so that something is compressed. */
@@ -119,6 +129,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     Input input = {.data = data, .size = size};
 
     try_reading(&input);
+    try_auditing(&input);
     try_writing(&input, FALSE);
     try_writing(&input, TRUE);
     return 0;
